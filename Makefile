@@ -25,7 +25,7 @@ help: ## Print this table
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z][a-z-]*:.*## / { printf "  make %-10s  %s\n", $$1, $$2 }' Makefile
 
 .PHONY: demo
-demo: ## Reboot two real nodes side by side, one with rebound, one without (REBOOTS=6), into build/lab
+demo: ## Reboot two nodes side by side, with rebound and without (REBOOTS=6); writes build/lab
 	cd hack/lab && go build -o ../../build/lab-bin/lab .
 	build/lab-bin/lab demo --reboots '$(REBOOTS)' --out build/lab
 
@@ -51,8 +51,7 @@ lint: ## Run the linters, and check that go.mod files are tidy and generated fil
 		(cd "$$module" && go mod tidy -diff) || { echo "run go mod tidy in $$module and commit the result"; exit 1; }; \
 	done
 	@echo '==> make generate changes nothing'
-	@generated() { git ls-files -z --cached --others --exclude-standard -- '*.go' | \
-		xargs -0 grep -slE '^// Code generated .* DO NOT EDIT\.$$' | sort | xargs -r sha256sum; }; \
+	@generated() { (git grep --untracked -lE '^// Code generated .* DO NOT EDIT\.$$' -- '*.go' || true) | sort | xargs -r sha256sum; }; \
 	before=$$(generated); \
 	$(MAKE) --no-print-directory generate; \
 	diff <(echo "$$before") <(generated) || { \
