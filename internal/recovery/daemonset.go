@@ -1,0 +1,241 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package recovery
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
+)
+
+// planDaemonSet brings the record of one DaemonSet up to date with its pods on this node, and sets the action of their
+// verdicts. At most one pod of a DaemonSet is dealt with at a time. It returns false if there is nothing to remember.
+func (p *planner) planDaemonSet(rec specs.DaemonSetRecovery, pods []*Verdict) (specs.DaemonSetRecovery, bool) {
+	if subject := chooseSubject(rec, pods); subject != nil {
+		rec = p.planDelete(rec, subject)
+
+		for _, v := range pods {
+			if v != subject && (v.Class == ClassLeftover || v.Class == ClassRejected) {
+				v.Action = ActionWait
+				v.Reason += "; " + subject.Pod.Name + " comes first"
+			}
+		}
+
+		return rec, true
+	}
+
+	inCare := rec.FailedPodUID != "" && rec.Phase != specs.DaemonSetPhaseSkipped && rec.Phase != specs.DaemonSetPhaseUnrelated
+
+	if held := find(pods, func(v *Verdict) bool { return v.Class == ClassDeleting && len(v.Pod.Finalizers) > 0 }); held != nil {
+		rec = adopt(rec, held.Pod)
+		rec.Phase = specs.DaemonSetPhaseBlocked
+		rec.NextAttemptAt = time.Time{}
+		rec.LastError = fmt.Sprintf("pod %q is held by finalizers: %s", held.Pod.Name, strings.Join(held.Pod.Finalizers, ", "))
+
+		return rec, true
+	}
+
+	if inCare && rec.Phase != specs.DaemonSetPhaseRecovered && replacementOf(rec, pods) != nil {
+		return p.follow(rec, pods), true
+	}
+
+	if left := find(pods, func(v *Verdict) bool { return v.Class == ClassOptedOut || v.Class == ClassUnrelated }); left != nil {
+		rec = adopt(rec, left.Pod)
+		rec.NextAttemptAt = time.Time{}
+		rec.Phase = specs.DaemonSetPhaseUnrelated
+
+		if left.Class == ClassOptedOut {
+			rec.Phase = specs.DaemonSetPhaseSkipped
+		}
+
+		return rec, true
+	}
+
+	if inCare {
+		return p.follow(rec, pods), true
+	}
+
+	// What was left alone is gone: nothing to tell any more, except that the pods deleted in this boot stay counted.
+	if rec.Attempts == 0 {
+		return rec, false
+	}
+
+	rec.Phase = specs.DaemonSetPhaseReplacing
+
+	return p.follow(rec, pods), true
+}
+
+// chooseSubject returns the pod to deal with: the one that the record is about already, else the oldest one.
+func chooseSubject(rec specs.DaemonSetRecovery, pods []*Verdict) *Verdict {
+	var due []*Verdict
+
+	for _, v := range pods {
+		if v.Class == ClassLeftover || v.Class == ClassRejected {
+			due = append(due, v)
+		}
+	}
+
+	if len(due) == 0 {
+		return nil
+	}
+
+	if known := find(due, func(v *Verdict) bool { return v.Pod.UID == rec.FailedPodUID }); known != nil {
+		return known
+	}
+
+	return slices.MinFunc(due, func(a, b *Verdict) int {
+		return cmp.Or(a.Pod.since().Compare(b.Pod.since()), cmp.Compare(a.Pod.UID, b.Pod.UID))
+	})
+}
+
+// find returns the first verdict that is wanted, or nil.
+func find(pods []*Verdict, wanted func(*Verdict) bool) *Verdict {
+	if i := slices.IndexFunc(pods, wanted); i >= 0 {
+		return pods[i]
+	}
+
+	return nil
+}
+
+// adopt makes the record speak of pod. What was counted for other pods of the DaemonSet stays.
+func adopt(rec specs.DaemonSetRecovery, pod Pod) specs.DaemonSetRecovery {
+	if rec.FailedPodUID == pod.UID {
+		rec.Reason, rec.Message = pod.Reason, pod.Message
+
+		return rec
+	}
+
+	return specs.DaemonSetRecovery{
+		UID:          pod.Owner.UID,
+		FailedPod:    pod.Name,
+		FailedPodUID: pod.UID,
+		Reason:       pod.Reason,
+		Message:      pod.Message,
+		Attempts:     rec.Attempts,
+		Rejections:   rec.Rejections,
+		Deleted:      rec.Deleted,
+	}
+}
+
+// planDelete decides whether a Failed pod is to be deleted now.
+func (p *planner) planDelete(rec specs.DaemonSetRecovery, v *Verdict) specs.DaemonSetRecovery {
+	rec = adopt(rec, v.Pod)
+	v.Action = ActionWait
+
+	switch {
+	case p.facts.InFlight[v.Pod.UID]:
+		v.Reason += "; being deleted"
+
+		return rec
+	case rec.AttemptedAt.IsZero():
+		return p.planFirstDelete(rec, v)
+	case !rec.DeletedAt.IsZero() && p.now.Before(rec.DeletedAt.Add(echoTime)):
+		// The delete succeeded and the watch has yet to tell.
+		v.Reason += "; deleted"
+		p.wakeAt(rec.DeletedAt.Add(echoTime))
+
+		return rec
+	case p.now.Before(rec.NextAttemptAt):
+		v.NotBefore = rec.NextAttemptAt
+		v.Reason += "; the last try failed"
+		p.wakeAt(rec.NextAttemptAt)
+
+		return rec
+	default:
+		v.Action = ActionDelete
+
+		if !rec.DeletedAt.IsZero() {
+			rec.Phase, rec.DeletedAt = specs.DaemonSetPhasePending, time.Time{}
+		}
+
+		return rec
+	}
+}
+
+// planFirstDelete decides about a pod whose delete was not tried yet, and counts the attempt if it is due.
+//
+// The back-off that Kubernetes has in this place exists to stop a hot loop between a controller that creates and a
+// kubelet that rejects. So every delete is capped; and one that a pod of this boot caused waits longer each time,
+// whatever the pod's reason.
+func (p *planner) planFirstDelete(rec specs.DaemonSetRecovery, v *Verdict) specs.DaemonSetRecovery {
+	startedInThisBoot := !v.Pod.since().Before(p.facts.Boot.Time)
+
+	made := rec.Attempts - rec.Rejections
+	if startedInThisBoot {
+		made = rec.Rejections
+	}
+
+	if made >= p.facts.Settings.RejectionCap {
+		v.Reason += fmt.Sprintf("; handed back to the DaemonSet controller after %d deletes", made)
+		v.Action = ActionKeep
+		rec.Phase = specs.DaemonSetPhaseExhausted
+		rec.NextAttemptAt = time.Time{}
+
+		return rec
+	}
+
+	rec.Phase = specs.DaemonSetPhasePending
+
+	if startedInThisBoot {
+		due := v.Pod.since().Add(doubling(made, time.Second, rejectionDelayLimit)).UTC()
+		if p.now.Before(due) {
+			rec.NextAttemptAt = due
+			v.NotBefore = due
+			p.wakeAt(due)
+
+			return rec
+		}
+
+		rec.Rejections++
+	}
+
+	rec.Attempts++
+	rec.AttemptedAt = p.now
+	rec.NextAttemptAt = time.Time{}
+	v.Action = ActionDelete
+
+	return rec
+}
+
+// settleAttempt enters the outcome of a delete into the record, if it still is about that pod.
+func settleAttempt(rec specs.DaemonSetRecovery, outcome Outcome) specs.DaemonSetRecovery {
+	if outcome.Result == ResultDeleted {
+		rec.Deleted++
+	}
+
+	if rec.FailedPodUID != outcome.PodUID {
+		return rec
+	}
+
+	switch outcome.Result {
+	case ResultDeleted, ResultGone:
+		rec.Phase = specs.DaemonSetPhaseReplacing
+		rec.DeletedAt = outcome.At.UTC().Round(0)
+		rec.NextAttemptAt = time.Time{}
+		rec.Failures = 0
+		rec.LastError = ""
+	case ResultRefused:
+		rec.Phase = specs.DaemonSetPhaseBlocked
+		rec = failAttempt(rec, outcome, refusedDelay, refusedDelayLimit)
+	case ResultFailed:
+		rec.Phase = specs.DaemonSetPhasePending
+		rec = failAttempt(rec, outcome, failedDelay, failedDelayLimit)
+	case ResultAbandoned:
+	}
+
+	return rec
+}
+
+func failAttempt(rec specs.DaemonSetRecovery, outcome Outcome, first, limit time.Duration) specs.DaemonSetRecovery {
+	rec.Failures++
+	rec.LastError = outcome.Error
+	rec.NextAttemptAt = outcome.At.UTC().Round(0).Add(doubling(rec.Failures, first, limit))
+
+	return rec
+}

@@ -1,0 +1,93 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package recovery
+
+import "fmt"
+
+// Obstacle is what keeps the gate closed. The zero value, ObstacleNone, means that it is open.
+type Obstacle int
+
+// The obstacles, in the order in which they are looked for: the first one found is the one that is reported.
+const (
+	ObstacleNone Obstacle = iota
+	// ObstacleDisabled: the machine does not register a Node, now or later.
+	ObstacleDisabled
+	// ObstacleBoot: this boot's id or time cannot be read.
+	ObstacleBoot
+	// ObstacleShutdown: the kubelet's lifecycle is being torn down, which comes before the signal that makes pods fail.
+	ObstacleShutdown
+	// ObstacleStage: the machine is neither booting nor running.
+	ObstacleStage
+	// ObstacleNodename: Talos has not decided on the node's name yet.
+	ObstacleNodename
+	// ObstacleKubeletStopped: the kubelet service does not run.
+	ObstacleKubeletStopped
+	// ObstacleKubeletUnhealthy: the kubelet runs but has not passed its health check.
+	ObstacleKubeletUnhealthy
+	// ObstacleLifecycle: the kubelet's lifecycle does not exist.
+	ObstacleLifecycle
+	// ObstacleLink: the API server cannot be used with the node's identity.
+	ObstacleLink
+	// ObstacleNodeUnread: the Node object has not been read yet.
+	ObstacleNodeUnread
+	// ObstacleNotRegistered: the Node object is that of another boot.
+	ObstacleNotRegistered
+)
+
+// LocalObstacle looks at what Talos says, and returns the first obstacle with a line that names it.
+//
+// As long as there is one, there is no reason to talk to the API server at all.
+func LocalObstacle(boot Boot, gate Gate) (Obstacle, string) {
+	switch {
+	case gate.SkipNodeRegistration:
+		return ObstacleDisabled, "this machine does not register a Kubernetes node"
+	case boot.Error != "":
+		return ObstacleBoot, boot.Error
+	case boot.ID == "":
+		return ObstacleBoot, "waiting for this boot's id"
+	case gate.LifecycleTearingDown:
+		return ObstacleShutdown, "the kubelet is being shut down"
+	case gate.Stage == "":
+		return ObstacleStage, "waiting for the machine's stage"
+	case !gate.InService:
+		return ObstacleStage, fmt.Sprintf("the machine is %s", gate.Stage)
+	case gate.NodeName == "":
+		return ObstacleNodename, "waiting for the node's name"
+	case !gate.KubeletRunning:
+		return ObstacleKubeletStopped, "waiting for the kubelet to run"
+	case !gate.KubeletHealthy:
+		return ObstacleKubeletUnhealthy, "waiting for the kubelet to be healthy"
+	case !gate.LifecyclePresent:
+		return ObstacleLifecycle, "waiting for the kubelet's lifecycle"
+	default:
+		return ObstacleNone, ""
+	}
+}
+
+// RegistrationObstacle is what the Node object's boot id says: ObstacleNone only if the kubelet has registered in this
+// boot. An empty id means that the object has not been read.
+func RegistrationObstacle(boot Boot, nodeName, nodeBootID string) (Obstacle, string) {
+	switch nodeBootID {
+	case boot.ID:
+		return ObstacleNone, ""
+	case "":
+		return ObstacleNodeUnread, fmt.Sprintf("reading node %q", nodeName)
+	default:
+		return ObstacleNotRegistered, fmt.Sprintf("waiting for the kubelet to register node %q in this boot", nodeName)
+	}
+}
+
+// obstacle looks at everything.
+func obstacle(f Facts) (Obstacle, string) {
+	if found, message := LocalObstacle(f.Boot, f.Gate); found != ObstacleNone {
+		return found, message
+	}
+
+	if f.Link.Error != "" {
+		return ObstacleLink, f.Link.Error
+	}
+
+	return RegistrationObstacle(f.Boot, f.Gate.NodeName, f.Link.BootID)
+}

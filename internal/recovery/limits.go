@@ -1,0 +1,87 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package recovery
+
+import "time"
+
+// The limits of the decision. Those that a Talos build may change are fields of Settings with these defaults.
+const (
+	// DefaultRejectionCap is how many pods of one DaemonSet are deleted in one boot after the kubelet rejected them.
+	DefaultRejectionCap = 10
+	// DefaultSettleTime is how long nothing may be Failed or missing before the node counts as recovered. A kubelet that
+	// rejects pods does so within seconds of its start.
+	DefaultSettleTime = 10 * time.Second
+
+	// GroupApps is the API group of the DaemonSets that Kubernetes itself has.
+	GroupApps = "apps"
+	// GroupKruise is the API group of OpenKruise's Advanced DaemonSet, whose controller keeps the same back-off.
+	GroupKruise = "apps.kruise.io"
+
+	// KindDaemonSet is the kind that the controller of a pod must have, in one of the owner groups.
+	KindDaemonSet = "DaemonSet"
+
+	// SkipAnnotation on a pod, with the value "true", opts it out.
+	SkipAnnotation = "recovery.talos.dev/skip"
+
+	// rejectionDelayLimit bounds the time between a rejection and the delete: 0, 1, 2, 4, … 256 s.
+	rejectionDelayLimit = 256 * time.Second
+
+	// releaseAfter is how long a replacement may stay away before the DaemonSet is taken not to want one here any more,
+	// if the DaemonSet controller has shown life since.
+	releaseAfter = 2 * time.Minute
+	// releaseWithoutSignAfter is the same when the DaemonSet controller has not shown life. It is the longest that the
+	// DaemonSet controller's back-off can last.
+	releaseWithoutSignAfter = 15 * time.Minute
+
+	// refusedDelay and refusedDelayLimit bound the time between two tries of a delete that the server refused.
+	refusedDelay      = 5 * time.Second
+	refusedDelayLimit = 5 * time.Minute
+	// failedDelay and failedDelayLimit do the same for every other failure. A try is itself a series of retries.
+	failedDelay      = time.Second
+	failedDelayLimit = time.Minute
+
+	// echoTime is how long a pod may still be seen after its delete succeeded, before it is deleted again.
+	echoTime = 30 * time.Second
+
+	// namedInMessage is how many DaemonSets the node's message names before it only counts.
+	namedInMessage = 3
+)
+
+// Settings are what a Talos build may change. Every field must be set; DefaultSettings does.
+type Settings struct {
+	// OwnerGroups are the API groups whose kind DaemonSet is looked after.
+	OwnerGroups []string
+	// RejectionCap is the number of deletes per DaemonSet and boot for pods that had started in this boot.
+	RejectionCap int
+	// SettleTime is how long nothing may be Failed or missing before the node counts as recovered.
+	SettleTime time.Duration
+}
+
+// DefaultSettings returns the settings that an unconfigured build has.
+func DefaultSettings() Settings {
+	return Settings{
+		OwnerGroups:  []string{GroupApps, GroupKruise},
+		RejectionCap: DefaultRejectionCap,
+		SettleTime:   DefaultSettleTime,
+	}
+}
+
+// doubling returns 0 for n < 1, then first, 2*first, 4*first, … up to limit.
+func doubling(n int, first, limit time.Duration) time.Duration {
+	if n < 1 {
+		return 0
+	}
+
+	d := first
+	for range n - 1 {
+		if d >= limit/2 {
+			return limit
+		}
+
+		d *= 2
+	}
+
+	return min(d, limit)
+}

@@ -1,0 +1,166 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package recovery_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/talos-rebound/rebound/internal/recovery"
+	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
+)
+
+func recovered() edit {
+	return func(f *recovery.Facts) {
+		f.Status = specs.RecoveryStatus{
+			BootID: boot, NodeName: node, Phase: specs.PhaseRecovered, Message: "DaemonSets: 1 recovered",
+			StartedAt: now.Add(-time.Minute), FinishedAt: now,
+		}
+	}
+}
+
+func TestANodeThatRecoveredNeedsNoConnection(t *testing.T) {
+	t.Parallel()
+
+	f := facts(recovered(), record(rejections(1)), link(func(l *recovery.Link) { *l = recovery.Link{} }))
+	decision := recovery.Plan(f, now.Add(time.Hour))
+
+	assert.Equal(t, recovery.Decision{Status: f.Status, DaemonSets: f.DaemonSets}, decision)
+}
+
+func TestANodeIsLookedAtAgain(t *testing.T) {
+	t.Parallel()
+
+	for _, tc := range []struct {
+		name string
+		edit edit
+	}{
+		{"when its kubelet has been restarted", gate(func(g *recovery.Gate) { g.Since = now.Add(time.Second) })},
+		{"when it has another name", gate(func(g *recovery.Gate) { g.NodeName = "worker-9" })},
+		{"when its boot id has changed", func(f *recovery.Facts) { f.Boot.ID, f.Link.BootID = "next", "next" }},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+
+			relisted := link(func(l *recovery.Link) { l.SyncedAt = now.Add(time.Minute) })
+			decision := recovery.Plan(facts(recovered(), relisted, tc.edit), now.Add(time.Minute))
+
+			assert.True(t, decision.Connect)
+			assert.Zero(t, decision.Obstacle)
+			assert.Equal(t, now.Add(time.Minute), decision.Status.StartedAt)
+		})
+	}
+}
+
+func TestAClosedGateForgetsThatTheNodeHadRecovered(t *testing.T) {
+	t.Parallel()
+
+	decision := recovery.Plan(facts(recovered(), gate(func(g *recovery.Gate) { g.KubeletHealthy = false })), now.Add(time.Hour))
+
+	assert.False(t, decision.Connect)
+	assert.Equal(t, specs.PhaseWaiting, decision.Status.Phase)
+	assert.Zero(t, decision.Status.FinishedAt)
+	assert.Zero(t, decision.Status.StartedAt)
+}
+
+func TestAnotherNodeNameForgetsWhatWasDone(t *testing.T) {
+	t.Parallel()
+
+	decision := recovery.Plan(facts(recovered(), record(rejections(10)), gate(func(g *recovery.Gate) { g.NodeName = "worker-9" })), now)
+
+	assert.Empty(t, decision.DaemonSets)
+}
+
+func TestALostNodeNameForgetsNothing(t *testing.T) {
+	t.Parallel()
+
+	decision := recovery.Plan(facts(recovered(), record(rejections(10)), gate(func(g *recovery.Gate) { g.NodeName = "" })), now)
+
+	assert.Len(t, decision.DaemonSets, 1)
+}
+
+func TestNothingIsConcludedFromAWatchThatBroke(t *testing.T) {
+	t.Parallel()
+
+	f := facts(record(deleted(time.Hour)), link(func(l *recovery.Link) { l.Error = "failed to watch pods: EOF" }))
+	decision := recovery.Plan(f, now)
+
+	assert.Equal(t, specs.DaemonSetPhaseReplacing, decision.DaemonSets[id].Phase)
+	assert.Equal(t, specs.PhaseWaiting, decision.Status.Phase)
+	assert.Equal(t, "failed to watch pods: EOF", decision.Status.Message)
+	assert.True(t, decision.Connect)
+}
+
+func TestTheNodeWaitsForTheListOfItsPods(t *testing.T) {
+	t.Parallel()
+
+	decision := recovery.Plan(facts(link(func(l *recovery.Link) { l.SyncedAt = time.Time{} })), now)
+
+	assert.Equal(t, specs.PhaseWaiting, decision.Status.Phase)
+	assert.Equal(t, "listing the pods of node worker-1", decision.Status.Message)
+	assert.Equal(t, now, decision.Status.StartedAt)
+	assert.True(t, decision.Connect)
+}
+
+func TestTheMessageNamesTheFirstThreeAndCountsTheRest(t *testing.T) {
+	t.Parallel()
+
+	var left []recovery.Pod
+	for _, name := range []string{"e", "d", "c", "b", "a"} {
+		left = append(left, podOf(name, name+"-1", because("NodeShutdown")))
+	}
+
+	decision := recovery.Plan(facts(pods(left...)), now)
+
+	assert.Equal(t, "kube-system/a: deleting a-1, which is Failed (NodeShutdown); "+
+		"kube-system/b: deleting b-1, which is Failed (NodeShutdown); "+
+		"kube-system/c: deleting c-1, which is Failed (NodeShutdown); and 2 more", decision.Status.Message)
+	assert.Len(t, decision.Deletes(), 5)
+}
+
+func TestTheCountsSumUpTheDaemonSets(t *testing.T) {
+	t.Parallel()
+
+	f := facts(
+		recordOf("a/recovered", specs.DaemonSetRecovery{Phase: specs.DaemonSetPhaseRecovered, FailedPodUID: "1", Attempts: 3, Deleted: 3}),
+		recordOf("a/released", specs.DaemonSetRecovery{Phase: specs.DaemonSetPhaseReleased, FailedPodUID: "2", Attempts: 1, Deleted: 1, DeletedAt: now}),
+		pods(
+			podOf("skipped", "skipped-1", func(p *recovery.Pod) { p.OptedOut = true }),
+			podOf("unrelated", "unrelated-1", sinceBoot(time.Second)),
+			podOf("exhausted", "exhausted-1", because("OutOfcpu"), sinceBoot(time.Second)),
+			podOf("blocked", "blocked-1", func(p *recovery.Pod) { p.Deleting, p.Finalizers = true, []string{"x"} }),
+			podOf("pending", "pending-1"),
+		),
+		recordOf("kube-system/exhausted", rejections(10)),
+	)
+
+	assert.Equal(t, specs.Counts{
+		Found: 5, Deleted: 14, Recovered: 1, Released: 1, Exhausted: 1, Blocked: 1, Skipped: 1, Unrelated: 1,
+	}, recovery.Plan(f, now).Status.Counts)
+}
+
+func TestARecordIsUnchangedByAPassThatFindsNothingNew(t *testing.T) {
+	t.Parallel()
+
+	for _, f := range []recovery.Facts{
+		facts(pods(failed(because("NodeShutdown")))),
+		facts(pods(failed(because("UnexpectedAdmissionError"), sinceBoot(time.Minute))), record(rejections(5))),
+		facts(pods(replacement(false, "Pending"))),
+		facts(record(deleted(time.Second))),
+		facts(gate(func(g *recovery.Gate) { g.KubeletRunning = false })),
+	} {
+		first := recovery.Plan(f, now)
+
+		f.Status, f.DaemonSets = first.Status, first.DaemonSets
+		f.InFlight = map[string]bool{"uid-old": true}
+		second := recovery.Plan(f, now.Add(100*time.Millisecond))
+
+		require.Equal(t, first.DaemonSets, second.DaemonSets)
+		require.Equal(t, first.Status, second.Status)
+	}
+}

@@ -1,0 +1,132 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package recovery
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
+)
+
+// Plan decides. It is a pure function: the same facts at the same time give the same decision, whatever the order of
+// the pods.
+func Plan(facts Facts, now time.Time) Decision {
+	p := planner{facts: facts, now: now.UTC().Round(0)}
+	p.local, _ = LocalObstacle(facts.Boot, facts.Gate)
+
+	if p.isOtherNode() {
+		p.facts.Status = specs.RecoveryStatus{}
+		p.facts.DaemonSets = nil
+	}
+
+	records := maps.Clone(p.facts.DaemonSets)
+	if records == nil {
+		records = map[string]specs.DaemonSetRecovery{}
+	}
+
+	for _, outcome := range facts.Outcomes {
+		if rec, ok := records[outcome.DaemonSet]; ok {
+			records[outcome.DaemonSet] = settleAttempt(rec, outcome)
+		}
+	}
+
+	found, message := obstacle(p.facts)
+
+	switch {
+	case p.hasFinished():
+		return Decision{Status: p.facts.Status, DaemonSets: records}
+	case found != ObstacleNone:
+		return Decision{
+			Obstacle:   found,
+			Connect:    p.local == ObstacleNone,
+			Status:     p.closedStatus(found, message, records),
+			DaemonSets: records,
+		}
+	case facts.Link.SyncedAt.IsZero():
+		status := p.openStatus(records)
+		status.Phase, status.Message = specs.PhaseWaiting, "listing the pods of node "+facts.Gate.NodeName
+
+		return Decision{Connect: true, Status: status, DaemonSets: records}
+	}
+
+	verdicts := p.planDaemonSets(records)
+	status := p.nodeStatus(records)
+
+	return Decision{
+		Connect:    status.FinishedAt.IsZero(),
+		Verdicts:   verdicts,
+		Status:     status,
+		DaemonSets: records,
+		LookAgain:  p.lookAgain,
+	}
+}
+
+// planner is one decision in the making.
+type planner struct {
+	facts     Facts
+	now       time.Time
+	local     Obstacle
+	lookAgain time.Time
+}
+
+// wakeAt asks for another decision at t, if no earlier one was asked for.
+func (p *planner) wakeAt(t time.Time) {
+	if p.lookAgain.IsZero() || t.Before(p.lookAgain) {
+		p.lookAgain = t
+	}
+}
+
+// isOtherNode tells whether what was published is about another boot or another name of this node. An unknown id or name
+// is no reason to forget.
+func (p *planner) isOtherNode() bool {
+	was := p.facts.Status
+
+	return differ(was.BootID, p.facts.Boot.ID) || differ(was.NodeName, p.facts.Gate.NodeName)
+}
+
+func differ(was, is string) bool { return was != "" && is != "" && was != is }
+
+// hasFinished tells whether this node was recovered before and its kubelet has been up ever since.
+func (p *planner) hasFinished() bool {
+	finishedAt := p.facts.Status.FinishedAt
+
+	return p.local == ObstacleNone && !finishedAt.IsZero() && !p.facts.Gate.Since.After(finishedAt)
+}
+
+// planDaemonSets gives every pod its verdict and brings the records up to date.
+func (p *planner) planDaemonSets(records map[string]specs.DaemonSetRecovery) []Verdict {
+	pods := slices.SortedFunc(slices.Values(p.facts.Link.Pods), func(a, b Pod) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name), cmp.Compare(a.UID, b.UID))
+	})
+
+	verdicts := make([]Verdict, len(pods))
+	byDaemonSet := map[string][]*Verdict{}
+
+	for i, pod := range pods {
+		class, reason := classify(pod, p.facts.Gate.NodeName, p.facts.Boot, p.facts.Settings.OwnerGroups)
+		verdicts[i] = Verdict{Pod: pod, Class: class, Reason: reason}
+
+		if class != ClassForeign {
+			byDaemonSet[pod.daemonSetID()] = append(byDaemonSet[pod.daemonSetID()], &verdicts[i])
+		}
+	}
+
+	ids := slices.Collect(maps.Keys(byDaemonSet))
+	ids = append(ids, slices.Collect(maps.Keys(records))...)
+	slices.Sort(ids)
+
+	for _, id := range slices.Compact(ids) {
+		if rec, keep := p.planDaemonSet(records[id], byDaemonSet[id]); keep {
+			records[id] = rec
+		} else {
+			delete(records, id)
+		}
+	}
+
+	return verdicts
+}

@@ -1,0 +1,228 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package recovery_test
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/talos-rebound/rebound/internal/recovery"
+	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
+)
+
+// TestNoHistoryLeadsToAForbiddenDelete plays random histories of a node and its API server.
+func TestNoHistoryLeadsToAForbiddenDelete(t *testing.T) {
+	t.Parallel()
+
+	deletes := 0
+
+	for seed := range uint64(400) {
+		random := rand.New(rand.NewPCG(seed, 1))
+		deletes += play(t, 60, random.IntN)
+	}
+
+	// The property means nothing if hardly anything is ever deleted.
+	require.Greater(t, deletes, 1000)
+}
+
+// FuzzNoHistoryLeadsToAForbiddenDelete plays the histories that the fuzzer makes up.
+func FuzzNoHistoryLeadsToAForbiddenDelete(f *testing.F) {
+	f.Add([]byte("a node that reboots"))
+	f.Add([]byte{0, 255, 1, 254, 2, 253, 3, 252, 4, 251, 5, 250})
+
+	f.Fuzz(func(t *testing.T, history []byte) {
+		at := 0
+
+		play(t, min(len(history)/4, 100), func(n int) int {
+			if at == len(history) {
+				return 0
+			}
+
+			at++
+
+			return int(history[at-1]) % n
+		})
+	})
+}
+
+// play lets a node live for some steps, every choice in them made by choose, and returns the number of deletes.
+func play(t *testing.T, steps int, choose func(n int) int) int {
+	w := &world{choose: choose, now: now, tried: map[string]map[string]bool{}, pods: map[string]recovery.Pod{}}
+	w.facts = facts()
+	w.facts.Settings.RejectionCap = 1 + choose(3)
+
+	deletes := 0
+
+	for range steps {
+		w.change()
+
+		decision := w.decide(t)
+		w.check(t, decision)
+
+		deletes += len(decision.Deletes())
+		w.apply(decision)
+	}
+
+	return deletes
+}
+
+// world is a node, its API server and its DaemonSet controller, none of them well-behaved.
+type world struct {
+	choose func(n int) int
+	now    time.Time
+	facts  recovery.Facts
+	pods   map[string]recovery.Pod
+	made   int
+	// tried holds, per DaemonSet, the UIDs of the pods of this boot whose delete was decided.
+	tried map[string]map[string]bool
+}
+
+// change lets something happen.
+func (w *world) change() {
+	w.now = w.now.Add([]time.Duration{0, time.Millisecond, time.Second, time.Minute, 20 * time.Minute}[w.choose(5)])
+	w.facts.Outcomes = nil
+
+	switch w.choose(8) {
+	case 0, 1, 2, 3:
+		pod := w.newPod()
+		w.pods[pod.UID] = pod
+	case 4:
+		if uids := slices.Sorted(maps.Keys(w.pods)); len(uids) > 0 {
+			delete(w.pods, uids[w.choose(len(uids))])
+		}
+	case 5:
+		w.finish()
+	case 6:
+		w.facts.Gate.KubeletHealthy = w.choose(4) > 0
+		w.facts.Gate.LifecycleTearingDown = w.choose(8) == 0
+	case 7:
+		// The controller restarts: what was under way is not remembered.
+		w.facts.InFlight = nil
+		w.facts.Link.SyncedAt = w.now
+	}
+}
+
+// newPod makes up a pod, more often than not one that the reboot left behind.
+func (w *world) newPod() recovery.Pod {
+	w.made++
+
+	return recovery.Pod{
+		Namespace: "kube-system",
+		Name:      fmt.Sprintf("pod-%d", w.made),
+		UID:       fmt.Sprintf("uid-%d", w.made),
+		NodeName:  []string{node, node, node, node, "worker-2"}[w.choose(5)],
+		Owner: recovery.Owner{
+			Group: []string{"apps", "apps", "apps", "batch"}[w.choose(4)],
+			Kind:  []string{"DaemonSet", "DaemonSet", "DaemonSet", "Job"}[w.choose(4)],
+			Name:  []string{"cilium", "kube-proxy"}[w.choose(2)],
+			UID:   []string{"uid-a", "uid-b"}[w.choose(2)],
+		},
+		Failed:           w.choose(4) > 0,
+		Ready:            w.choose(2) == 0,
+		Reason:           []string{"", "NodeShutdown", "Terminated", "Evicted", "OutOfcpu", "UnexpectedAdmissionError"}[w.choose(6)],
+		KubeletDisrupted: w.choose(4) == 0,
+		Created:          w.now.Add(-time.Duration(w.choose(200)) * time.Second),
+		Started:          w.now.Add(-time.Duration(w.choose(200)) * time.Second),
+		Deleting:         w.choose(6) == 0,
+		Finalizers:       [][]string{nil, nil, {"example.com/a"}}[w.choose(3)],
+		Mirror:           w.choose(9) == 0,
+		OptedOut:         w.choose(9) == 0,
+	}
+}
+
+// finish ends what is under way, well or badly.
+func (w *world) finish() {
+	for uid := range maps.Clone(w.facts.InFlight) {
+		delete(w.facts.InFlight, uid)
+
+		for id, rec := range w.facts.DaemonSets {
+			if rec.FailedPodUID != uid {
+				continue
+			}
+
+			result := recovery.Result(w.choose(5))
+			w.facts.Outcomes = append(w.facts.Outcomes, recovery.Outcome{DaemonSet: id, PodUID: uid, At: w.now, Result: result})
+
+			if result == recovery.ResultDeleted || result == recovery.ResultGone {
+				delete(w.pods, uid)
+			}
+		}
+	}
+}
+
+// decide asks twice, with the pods in another order the second time.
+func (w *world) decide(t *testing.T) recovery.Decision {
+	w.facts.Link.Pods = slices.SortedFunc(maps.Values(w.pods), func(a, b recovery.Pod) int { return len(a.UID) - len(b.UID) })
+
+	again := w.facts
+	again.Link.Pods = slices.Clone(w.facts.Link.Pods)
+	slices.Reverse(again.Link.Pods)
+	again.DaemonSets = maps.Clone(w.facts.DaemonSets)
+
+	decision := recovery.Plan(w.facts, w.now)
+	require.Equal(t, decision, recovery.Plan(again, w.now), "the same facts gave another decision")
+	require.Equal(t, again.DaemonSets, w.facts.DaemonSets, "the facts were changed")
+
+	return decision
+}
+
+func (w *world) check(t *testing.T, decision recovery.Decision) {
+	for _, pod := range decision.Deletes() {
+		require.Zero(t, decision.Obstacle, "deleted through a closed gate")
+		require.True(t, pod.Failed, "deleted a pod that has not failed: %+v", pod)
+		require.Equal(t, node, pod.NodeName)
+		require.Equal(t, "DaemonSet", pod.Owner.Kind)
+		require.Equal(t, "apps", pod.Owner.Group)
+		require.False(t, pod.OptedOut || pod.Deleting || pod.Mirror, "deleted a pod to be left alone: %+v", pod)
+		require.False(t, w.facts.InFlight[pod.UID], "deleted a pod twice at once")
+
+		id := pod.Namespace + "/" + pod.Owner.Name
+		require.Equal(t, pod.UID, decision.DaemonSets[id].FailedPodUID, "an attempt that is not on record")
+
+		if !pod.Started.Before(booted) {
+			if w.tried[id] == nil {
+				w.tried[id] = map[string]bool{}
+			}
+
+			w.tried[id][pod.UID] = true
+		}
+
+		require.LessOrEqual(t, len(w.tried[id]), w.facts.Settings.RejectionCap, "deleted more pods of this boot than the cap")
+	}
+
+	for _, rec := range decision.DaemonSets {
+		require.LessOrEqual(t, rec.Rejections, w.facts.Settings.RejectionCap)
+		require.LessOrEqual(t, rec.Rejections, rec.Attempts)
+	}
+
+	if decision.Status.Phase == specs.PhaseRecovered {
+		for _, verdict := range decision.Verdicts {
+			require.NotContains(t, []recovery.Class{recovery.ClassLeftover, recovery.ClassRejected}, verdict.Class)
+		}
+	}
+
+	if !decision.LookAgain.IsZero() {
+		require.True(t, decision.LookAgain.After(w.now), "asked to look again at once, which is a hot loop")
+	}
+}
+
+// apply publishes the decision and starts its deletes.
+func (w *world) apply(decision recovery.Decision) {
+	w.facts.Status, w.facts.DaemonSets = decision.Status, decision.DaemonSets
+
+	for _, pod := range decision.Deletes() {
+		if w.facts.InFlight == nil {
+			w.facts.InFlight = map[string]bool{}
+		}
+
+		w.facts.InFlight[pod.UID] = true
+	}
+}
