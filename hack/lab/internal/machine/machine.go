@@ -1,0 +1,252 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+// Package machine is one boot of a Talos node: the stand-in for machined.
+//
+// It maintains the COSI resources that machined maintains around the kubelet,
+// in the order in which machined does so when it boots and reboots, plays bus
+// and logind to the kubelet, and runs rebound's controllers if the node has
+// them. Its state lives in memory and ends with the process. It is not a
+// machined: there is no machine configuration, and the kubelet is the only
+// service.
+package machine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/cosi-project/runtime/pkg/controller/runtime"
+	talosruntime "github.com/siderolabs/talos/pkg/machinery/resources/runtime"
+	"github.com/siderolabs/talos/pkg/machinery/resources/v1alpha1"
+	"go.uber.org/zap"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/talos-rebound/rebound/hack/lab/internal/hollow"
+	"github.com/talos-rebound/rebound/hack/lab/internal/logind"
+	"github.com/talos-rebound/rebound/hack/lab/internal/loopback"
+)
+
+type machine struct {
+	config    Config
+	booted    time.Time
+	logger    *zap.Logger
+	resources *resources
+	logind    *logind.Server
+
+	// watchers end with the kubelet.
+	watchers sync.WaitGroup
+}
+
+// Main boots a node and returns when it has been rebooted, which SIGTERM asks
+// for. Its only argument is the path of a configuration file.
+func Main(args []string) error {
+	booted := time.Now()
+
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+
+	if len(args) != 1 {
+		return fmt.Errorf("expected one configuration file, got %q", args)
+	}
+
+	config, err := ReadConfig(args[0])
+	if err != nil {
+		return err
+	}
+
+	logger, err := zap.NewDevelopment(zap.WithCaller(false))
+	if err != nil {
+		return fmt.Errorf("failed to create logger: %w", err)
+	}
+
+	return (&machine{config: config, booted: booted, logger: logger}).run(ctx)
+}
+
+// run lives from boot to reboot. The reboot begins when rebooting is done.
+func (machine *machine) run(rebooting context.Context) error {
+	// What the machine does goes on during the reboot: controllers included.
+	ctx, end := context.WithCancel(context.WithoutCancel(rebooting))
+	defer end()
+
+	if err := machine.start(ctx); err != nil {
+		return err
+	}
+
+	kubelet, stopKubelet := context.WithCancel(ctx)
+	defer stopKubelet()
+
+	if err := machine.boot(kubelet); err != nil {
+		return err
+	}
+
+	<-rebooting.Done()
+
+	return machine.reboot(ctx, stopKubelet)
+}
+
+// start brings up what is there before any sequence runs.
+func (machine *machine) start(ctx context.Context) error {
+	config := machine.config
+
+	err := config.Root.boot(config.BootID)
+	if err != nil {
+		return err
+	}
+
+	if machine.resources, err = newResources(ctx, config.Rebound.definitions()); err != nil {
+		return err
+	}
+
+	if err = serveAPI(ctx, machine.resources.state, config.Root.APISocket()); err != nil {
+		return err
+	}
+
+	if machine.logind, err = logind.Listen(config.Root.dbusSocket()); err != nil {
+		return err
+	}
+
+	for name, value := range map[string]string{
+		"DBUS_SYSTEM_BUS_ADDRESS": machine.logind.Address(),
+		"TMPDIR":                  config.Root.Temp(),
+	} {
+		if err = os.Setenv(name, value); err != nil {
+			return fmt.Errorf("failed to set environment variable %q: %w", name, err)
+		}
+	}
+
+	return machine.startControllers(ctx)
+}
+
+func (machine *machine) startControllers(ctx context.Context) error {
+	controllers, err := machine.config.Rebound.controllers(machine.config.Root, machine.booted)
+	if err != nil {
+		return fmt.Errorf("failed to construct controllers: %w", err)
+	}
+
+	manager, err := runtime.NewRuntime(machine.resources.state, machine.logger)
+	if err != nil {
+		return fmt.Errorf("failed to create controller runtime: %w", err)
+	}
+
+	for _, controller := range controllers {
+		if err = manager.RegisterController(controller); err != nil {
+			return fmt.Errorf("failed to register controller %q: %w", controller.Name(), err)
+		}
+	}
+
+	go func() {
+		if err := manager.Run(ctx); err != nil && ctx.Err() == nil {
+			// machined answers with an emergency reboot.
+			machine.logger.Fatal("controller runtime failed", zap.Error(err))
+		}
+	}()
+
+	return nil
+}
+
+// boot runs the boot sequence as far as the kubelet is concerned.
+func (machine *machine) boot(ctx context.Context) error {
+	config := machine.config
+
+	if err := machine.resources.setStage(ctx, talosruntime.MachineStageBooting); err != nil {
+		return err
+	}
+
+	machine.watchers.Go(func() { machine.watchKubeconfig(ctx) })
+
+	if err := machine.resources.setNodename(ctx, config.Name); err != nil {
+		return err
+	}
+
+	if err := machine.resources.createLifecycle(ctx); err != nil {
+		return err
+	}
+
+	client, err := machine.kubeletClient()
+	if err != nil {
+		return err
+	}
+
+	if err = hollow.Start(ctx, hollow.Config{
+		NodeName:                        config.Name,
+		BootID:                          config.BootID,
+		Root:                            config.Root.Kubelet(),
+		LogRoot:                         config.Root.PodLogs(),
+		Address:                         loopback.Address,
+		Port:                            config.KubeletPort,
+		ReadOnlyPort:                    config.HealthPort,
+		ShutdownGracePeriod:             config.ShutdownGracePeriod,
+		ShutdownGracePeriodCriticalPods: config.ShutdownGracePeriodCriticalPods,
+		Labels:                          config.Labels,
+		Devices:                         config.Devices,
+	}, client); err != nil {
+		return err
+	}
+
+	if err = machine.resources.setKubelet(ctx, v1alpha1.ServiceSpec{Running: true, Unknown: true}); err != nil {
+		return err
+	}
+
+	machine.watchers.Go(func() { machine.watchHealth(ctx, machine.finishBoot) })
+
+	return nil
+}
+
+// finishBoot ends the boot sequence, which is when every service is up.
+func (machine *machine) finishBoot(ctx context.Context) error {
+	return machine.resources.setStage(ctx, talosruntime.MachineStageRunning)
+}
+
+// Talos' limit for the finalizers on the kubelet's lifecycle.
+const lifecycleTimeout = 30 * time.Second
+
+// reboot runs the reboot sequence as far as the kubelet is concerned. As in
+// Talos, a step that fails does not keep the next one from running.
+func (machine *machine) reboot(ctx context.Context, stopKubelet func()) error {
+	errs := []error{machine.resources.setStage(ctx, talosruntime.MachineStageRebooting)}
+
+	lifecycleCtx, cancel := context.WithTimeout(ctx, lifecycleTimeout)
+	defer cancel()
+
+	errs = append(errs, machine.resources.destroyLifecycle(lifecycleCtx))
+
+	machine.logger.Info("shutting down kubelet gracefully")
+
+	shutdownCtx, cancel := context.WithTimeout(ctx, logind.InhibitMaxDelay)
+	defer cancel()
+
+	errs = append(errs,
+		machine.logind.Shutdown(shutdownCtx),
+		machine.awaitPodStatuses(ctx),
+	)
+
+	stopKubelet()
+	machine.watchers.Wait()
+
+	errs = append(errs, machine.resources.removeKubelet(ctx), machine.logind.Close())
+
+	machine.logger.Info("machine is down")
+
+	return errors.Join(errs...)
+}
+
+// kubeletClient returns the kubelet's identity as its kubeconfig has it.
+func (machine *machine) kubeletClient() (*rest.Config, error) {
+	config, err := clientcmd.BuildConfigFromFlags("", machine.config.Root.Kubeconfig())
+	if err != nil {
+		return nil, fmt.Errorf("failed to load kubelet kubeconfig: %w", err)
+	}
+
+	config.UserAgent = "kubelet"
+	config.ContentType = "application/vnd.kubernetes.protobuf"
+
+	return config, nil
+}

@@ -1,0 +1,116 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package machine
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Root is a node's root folder. The files in it are where Talos keeps them.
+type Root string
+
+// maxSocketPath is the size of sun_path in Linux, with the final zero byte.
+const maxSocketPath = 107
+
+// Kubeconfig is the kubelet's kubeconfig.
+func (root Root) Kubeconfig() string { return root.path("etc", "kubernetes", "kubeconfig-kubelet") }
+
+// Kubelet is the kubelet's folder.
+func (root Root) Kubelet() string { return root.path("var", "lib", "kubelet") }
+
+// ClientCertificate is the kubelet's current client certificate with its key:
+// a link to a file that bears the time of its writing in its name.
+func (root Root) ClientCertificate() string {
+	return filepath.Join(root.Kubelet(), "pki", "kubelet-client-current.pem")
+}
+
+// PodLogs is where the pods' logs go.
+func (root Root) PodLogs() string { return root.path("var", "log", "pods") }
+
+// BootID is where Linux says which boot this is.
+func (root Root) BootID() string { return root.path("proc", "sys", "kernel", "random", "boot_id") }
+
+// Temp is the node's folder for temporary files, emptied by a boot.
+func (root Root) Temp() string { return root.path("tmp") }
+
+// APISocket serves the node's COSI resources.
+func (root Root) APISocket() string { return filepath.Join(root.run(), "machine.sock") }
+
+func (root Root) dbusSocket() string { return filepath.Join(root.run(), "dbus.sock") }
+
+// run holds what belongs to one boot.
+func (root Root) run() string { return root.path("run") }
+
+// Create makes the folders of a node that has never booted.
+func (root Root) Create() error {
+	longest := filepath.Join(root.Kubelet(), "pod-resources", "kubelet.sock")
+	if len(longest) > maxSocketPath {
+		return fmt.Errorf("failed to create %q: the path of its sockets would have %d characters, more than the %d of a unix socket; choose a shorter folder for temporary files or a shorter name",
+			string(root), len(longest), maxSocketPath)
+	}
+
+	for _, folder := range []string{
+		filepath.Dir(root.Kubeconfig()),
+		filepath.Dir(root.ClientCertificate()),
+		root.PodLogs(),
+		filepath.Dir(root.BootID()),
+	} {
+		if err := os.MkdirAll(folder, 0o700); err != nil {
+			return fmt.Errorf("failed to create folder %q: %w", folder, err)
+		}
+	}
+
+	return nil
+}
+
+// boot does to the files what a boot does: it empties what lives in memory,
+// and writes the new boot's id.
+func (root Root) boot(bootID string) error {
+	for _, folder := range []string{root.run(), root.Temp()} {
+		if err := os.RemoveAll(folder); err != nil {
+			return fmt.Errorf("failed to empty folder %q: %w", folder, err)
+		}
+
+		if err := os.MkdirAll(folder, 0o700); err != nil {
+			return fmt.Errorf("failed to create folder %q: %w", folder, err)
+		}
+	}
+
+	if err := os.WriteFile(root.BootID(), []byte(bootID+"\n"), 0o600); err != nil {
+		return fmt.Errorf("failed to write boot id: %w", err)
+	}
+
+	return nil
+}
+
+// WriteClientCertificate writes a certificate with its key and turns the link
+// to the current one over to it, in the way a kubelet rotates its certificate.
+func (root Root) WriteClientCertificate(now time.Time, certificate, key []byte) error {
+	current := root.ClientCertificate()
+	written := filepath.Join(filepath.Dir(current), "kubelet-client-"+now.Format("2006-01-02-15-04-05.000000000")+".pem")
+
+	if err := os.WriteFile(written, append(append([]byte{}, certificate...), key...), 0o600); err != nil {
+		return fmt.Errorf("failed to write client certificate: %w", err)
+	}
+
+	next := current + ".next"
+
+	if err := os.Symlink(written, next); err != nil {
+		return fmt.Errorf("failed to link client certificate: %w", err)
+	}
+
+	if err := os.Rename(next, current); err != nil {
+		return fmt.Errorf("failed to replace client certificate: %w", err)
+	}
+
+	return nil
+}
+
+func (root Root) path(elements ...string) string {
+	return filepath.Join(append([]string{string(root)}, elements...)...)
+}

@@ -1,0 +1,150 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package lab
+
+import (
+	"context"
+	"fmt"
+	"maps"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/retry"
+	"k8s.io/utils/ptr"
+)
+
+// image is never pulled.
+const image = "registry.k8s.io/pause:3.10"
+
+// DaemonSetOption changes a DaemonSet that is being built.
+type DaemonSetOption func(*appsv1.DaemonSet)
+
+// DaemonSet builds a DaemonSet of the kind that a node cannot do without: its
+// pods tolerate everything and end within a second.
+func DaemonSet(namespace, name string, opts ...DaemonSetOption) *appsv1.DaemonSet {
+	labels := map[string]string{"app": name}
+
+	daemonSet := &appsv1.DaemonSet{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+		Spec: appsv1.DaemonSetSpec{
+			Selector: &metav1.LabelSelector{MatchLabels: labels},
+			Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{Labels: labels, Annotations: map[string]string{}},
+				Spec: corev1.PodSpec{
+					Tolerations:                   []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
+					TerminationGracePeriodSeconds: ptr.To[int64](1),
+					AutomountServiceAccountToken:  ptr.To(false),
+					Containers:                    []corev1.Container{{Name: name, Image: image}},
+				},
+			},
+		},
+	}
+
+	for _, opt := range opts {
+		opt(daemonSet)
+	}
+
+	return daemonSet
+}
+
+// Critical gives the pods the priority class system-node-critical, so that the
+// kubelet terminates them in the second phase of its shutdown.
+func Critical() DaemonSetOption {
+	return func(daemonSet *appsv1.DaemonSet) {
+		daemonSet.Spec.Template.Spec.PriorityClassName = "system-node-critical"
+	}
+}
+
+// HostNetwork puts the pods into the node's network.
+func HostNetwork() DaemonSetOption {
+	return func(daemonSet *appsv1.DaemonSet) { daemonSet.Spec.Template.Spec.HostNetwork = true }
+}
+
+// InitContainer adds an init container, as a CNI has one that installs its
+// binaries.
+func InitContainer(name string) DaemonSetOption {
+	return func(daemonSet *appsv1.DaemonSet) {
+		spec := &daemonSet.Spec.Template.Spec
+		spec.InitContainers = append(spec.InitContainers, corev1.Container{Name: name, Image: image})
+	}
+}
+
+// Requests makes each pod ask for one unit of an extended resource.
+func Requests(name string) DaemonSetOption {
+	return func(daemonSet *appsv1.DaemonSet) {
+		one := corev1.ResourceList{corev1.ResourceName(name): resource.MustParse("1")}
+
+		daemonSet.Spec.Template.Spec.Containers[0].Resources = corev1.ResourceRequirements{Requests: one, Limits: one}
+	}
+}
+
+// Sysctl makes each pod ask for a kernel parameter. The kubelet rejects every
+// pod that asks for one which is not known as safe, for ever, and the scheduler
+// does not know of it.
+func Sysctl(name, value string) DaemonSetOption {
+	return func(daemonSet *appsv1.DaemonSet) {
+		daemonSet.Spec.Template.Spec.SecurityContext = &corev1.PodSecurityContext{
+			Sysctls: []corev1.Sysctl{{Name: name, Value: value}},
+		}
+	}
+}
+
+// Annotations annotates the pods.
+func Annotations(annotations map[string]string) DaemonSetOption {
+	return func(daemonSet *appsv1.DaemonSet) {
+		maps.Copy(daemonSet.Spec.Template.Annotations, annotations)
+	}
+}
+
+// NodeSelector restricts the DaemonSet to nodes with the labels.
+func NodeSelector(labels map[string]string) DaemonSetOption {
+	return func(daemonSet *appsv1.DaemonSet) { daemonSet.Spec.Template.Spec.NodeSelector = labels }
+}
+
+// ApplyDaemonSet creates the DaemonSet, or changes its spec, and creates its
+// namespace if need be.
+func (lab *Lab) ApplyDaemonSet(ctx context.Context, daemonSet *appsv1.DaemonSet) (*appsv1.DaemonSet, error) {
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: daemonSet.Namespace}}
+
+	if _, err := lab.client.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
+		return nil, fmt.Errorf("failed to create namespace %q: %w", daemonSet.Namespace, err)
+	}
+
+	if err := lab.waitNamespace(ctx, daemonSet.Namespace); err != nil {
+		return nil, err
+	}
+
+	client := lab.client.AppsV1().DaemonSets(daemonSet.Namespace)
+
+	applied, err := client.Create(ctx, daemonSet, metav1.CreateOptions{})
+	if !apierrors.IsAlreadyExists(err) {
+		if err != nil {
+			return nil, fmt.Errorf("failed to create DaemonSet %q: %w", daemonSet.Name, err)
+		}
+
+		return applied, nil
+	}
+
+	err = retry.RetryOnConflict(retry.DefaultRetry, func() error {
+		current, err := client.Get(ctx, daemonSet.Name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+
+		current.Spec = daemonSet.Spec
+
+		applied, err = client.Update(ctx, current, metav1.UpdateOptions{})
+
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("failed to update DaemonSet %q: %w", daemonSet.Name, err)
+	}
+
+	return applied, nil
+}

@@ -1,0 +1,330 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/talos-rebound/rebound/hack/lab/component"
+	"github.com/talos-rebound/rebound/hack/lab/internal/hollow"
+	"github.com/talos-rebound/rebound/hack/lab/internal/machine"
+	"github.com/talos-rebound/rebound/hack/lab/internal/pki"
+	"github.com/talos-rebound/rebound/hack/lab/internal/process"
+)
+
+// The kubelet's shutdown periods. Those of Talos are 30 and 10 seconds; pods
+// that end within a second do not need as much.
+const (
+	shutdownGracePeriod             = 4 * time.Second
+	shutdownGracePeriodCriticalPods = 2 * time.Second
+)
+
+// downTimeout is by how much a reboot may exceed the shutdown grace period.
+const downTimeout = time.Minute
+
+// Node is a machine that can be rebooted.
+type Node struct {
+	lab         *Lab
+	name        string
+	config      machine.Config
+	certificate time.Duration
+
+	boots   int
+	booted  time.Time
+	process *process.Process
+	api     *connection
+}
+
+// NodeOption changes a node before its first boot.
+type NodeOption func(*Node)
+
+// WithRebound runs rebound on the node, with its defaults unless options say
+// otherwise.
+func WithRebound(opts ...ReboundOption) NodeOption {
+	return func(node *Node) {
+		node.config.Rebound = &machine.Rebound{}
+
+		for _, opt := range opts {
+			opt(node.config.Rebound)
+		}
+	}
+}
+
+// ReboundOption changes a setting of rebound on a node.
+type ReboundOption func(*machine.Rebound)
+
+// WithShutdownGracePeriod sets the kubelet's shutdown periods: the whole, and
+// the part of it that is kept for critical pods.
+func WithShutdownGracePeriod(whole, critical time.Duration) NodeOption {
+	return func(node *Node) {
+		node.config.ShutdownGracePeriod = whole
+		node.config.ShutdownGracePeriodCriticalPods = critical
+	}
+}
+
+// WithLabels sets labels of the Node object.
+func WithLabels(labels map[string]string) NodeOption {
+	return func(node *Node) { node.config.Labels = labels }
+}
+
+// WithDeviceAfter gives the node an extended resource which it advertises from
+// the start of each boot, but which cannot be allocated until the delay after
+// that start has passed. Until then the kubelet rejects the pods that request
+// it with UnexpectedAdmissionError.
+func WithDeviceAfter(resource string, delay time.Duration) NodeOption {
+	return func(node *Node) {
+		if node.config.Devices == nil {
+			node.config.Devices = map[string]hollow.Device{}
+		}
+
+		node.config.Devices[resource] = hollow.Device{Count: 100, UsableAfter: delay}
+	}
+}
+
+// WithCertificateLifetime makes the node's first client certificate expire.
+func WithCertificateLifetime(lifetime time.Duration) NodeOption {
+	return func(node *Node) { node.certificate = lifetime }
+}
+
+// AddNode adds a node, boots it, and returns when it has registered.
+func (lab *Lab) AddNode(ctx context.Context, name string, opts ...NodeOption) (*Node, error) {
+	node := &Node{
+		lab:         lab,
+		name:        name,
+		certificate: pki.Lifetime,
+		config: machine.Config{
+			Name:                            name,
+			Root:                            machine.Root(lab.path(name)),
+			ShutdownGracePeriod:             shutdownGracePeriod,
+			ShutdownGracePeriodCriticalPods: shutdownGracePeriodCriticalPods,
+		},
+	}
+
+	for _, opt := range opts {
+		opt(node)
+	}
+
+	if err := node.install(); err != nil {
+		return nil, fmt.Errorf("failed to install node %q: %w", name, err)
+	}
+
+	lab.mu.Lock()
+
+	if _, ok := lab.nodes[name]; ok {
+		lab.mu.Unlock()
+
+		return nil, fmt.Errorf("failed to add node %q: it exists", name)
+	}
+
+	lab.nodes[name] = node
+	lab.mu.Unlock()
+
+	if err := node.Start(ctx); err != nil {
+		return nil, err
+	}
+
+	return node, nil
+}
+
+// install prepares the root folder.
+func (node *Node) install() error {
+	var err error
+
+	if node.config.KubeletPort, err = node.lab.port(); err != nil {
+		return err
+	}
+
+	if node.config.HealthPort, err = node.lab.port(); err != nil {
+		return err
+	}
+
+	root := node.config.Root
+
+	if err = root.Create(); err != nil {
+		return err
+	}
+
+	if err = node.RotateCertificate(node.certificate); err != nil {
+		return err
+	}
+
+	return node.lab.authority.WriteKubeconfigForFile(root.Kubeconfig(), node.lab.admin.Host, root.ClientCertificate())
+}
+
+// Name returns the node's name.
+func (node *Node) Name() string { return node.name }
+
+// BootID returns the id of the current boot, or of the last one.
+func (node *Node) BootID() string { return node.config.BootID }
+
+// Root returns the node's root folder.
+func (node *Node) Root() string { return string(node.config.Root) }
+
+// Log returns the path of the log of the current boot, or of the last one.
+func (node *Node) Log() string { return node.lab.path("log", node.logName()+".log") }
+
+// Running says whether the node is up.
+func (node *Node) Running() bool { return node.process != nil && node.process.Running() }
+
+// Config returns the configuration of a client with the node's identity, as
+// the kubelet has it at the moment.
+func (node *Node) Config() (*rest.Config, error) {
+	config, err := clientcmd.BuildConfigFromFlags("", node.config.Root.Kubeconfig())
+	if err != nil {
+		return nil, fmt.Errorf("failed to load kubeconfig of node %q: %w", node.name, err)
+	}
+
+	return config, nil
+}
+
+// RotateCertificate gives the kubelet a new client certificate in the way the
+// kubelet itself does it: the kubeconfig stays as it is.
+func (node *Node) RotateCertificate(lifetime time.Duration) error {
+	pair, err := node.lab.authority.Client(lifetime, "system:node:"+node.name, "system:nodes")
+	if err != nil {
+		return err
+	}
+
+	return node.config.Root.WriteClientCertificate(time.Now(), pair.Certificate, pair.Key)
+}
+
+// Reboot reboots the node as Talos does: the kubelet is shut down gracefully,
+// all that was in memory is lost, and the kubelet is started again. It returns
+// when the node has registered again.
+func (node *Node) Reboot(ctx context.Context) error {
+	if err := node.Stop(ctx); err != nil {
+		return err
+	}
+
+	return node.Start(ctx)
+}
+
+// HardReboot reboots the node as a power failure does. It returns when the
+// node has registered again.
+func (node *Node) HardReboot(ctx context.Context) error {
+	if err := node.kill(); err != nil {
+		return fmt.Errorf("failed to kill node %q: %w", node.name, err)
+	}
+
+	return node.Start(ctx)
+}
+
+// Start boots the node and returns when it has registered with the id of this
+// boot.
+func (node *Node) Start(ctx context.Context) error {
+	if err := node.boot(); err != nil {
+		return fmt.Errorf("failed to boot node %q: %w", node.name, err)
+	}
+
+	if err := node.waitRegistered(ctx); err != nil {
+		return fmt.Errorf("failed to wait for node %q to register: %w", node.name, err)
+	}
+
+	return nil
+}
+
+// Stop runs the node's reboot sequence and returns when the machine is down.
+func (node *Node) Stop(ctx context.Context) error {
+	if node.process == nil {
+		return nil
+	}
+
+	if err := node.process.Interrupt(); err != nil {
+		return fmt.Errorf("failed to interrupt node %q: %w", node.name, err)
+	}
+
+	limit := node.config.ShutdownGracePeriod + downTimeout
+
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("not down after %s", limit))
+	defer cancel()
+
+	select {
+	case <-node.process.Ended():
+	case <-ctx.Done():
+		return fmt.Errorf("failed to stop node %q: %w", node.name, context.Cause(ctx))
+	}
+
+	if node.process.Failed() {
+		return fmt.Errorf("failed to shut down node %q: %w", node.name, node.process.Err())
+	}
+
+	return node.disconnect()
+}
+
+func (node *Node) boot() error {
+	if node.Running() {
+		return errors.New("the node is running")
+	}
+
+	node.boots++
+	node.booted = time.Now()
+	node.config.BootID = uuid.NewString()
+
+	path := node.lab.path(node.logName() + ".json")
+
+	if err := node.config.Write(path); err != nil {
+		return err
+	}
+
+	var err error
+
+	node.process, err = node.lab.run(component.Node, node.logName(), path)
+
+	return err
+}
+
+// kill ends the node at once. It waits until the process is gone.
+func (node *Node) kill() error {
+	if node.process == nil {
+		return nil
+	}
+
+	return errors.Join(node.process.Kill(), node.disconnect())
+}
+
+func (node *Node) logName() string { return fmt.Sprintf("%s-boot-%d", node.name, node.boots) }
+
+func (node *Node) waitRegistered(ctx context.Context) error {
+	ctx, cancel := node.whileRunning(ctx)
+	defer cancel()
+
+	return waitFor(ctx, node.lab.client.CoreV1().RESTClient(), "nodes", "",
+		fields.OneTermEqualSelector("metadata.name", node.name), &corev1.Node{},
+		func(event watch.Event) (bool, error) {
+			object, ok := event.Object.(*corev1.Node)
+
+			return ok && object.Status.NodeInfo.BootID == node.config.BootID, nil
+		})
+}
+
+// whileRunning returns a context that ends when the node does; its cause then
+// carries the end of the node's log.
+func (node *Node) whileRunning(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	current := node.process
+
+	go func() {
+		select {
+		case <-current.Ended():
+			cancel(fmt.Errorf("node went down: %w", current.Err()))
+		case <-ctx.Done():
+		}
+	}()
+
+	return ctx, func() { cancel(context.Canceled) }
+}
+
+// KubeconfigPath returns the path of the kubelet's kubeconfig.
+func (node *Node) KubeconfigPath() string { return node.config.Root.Kubeconfig() }
