@@ -1,0 +1,89 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package kube
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	utilnet "k8s.io/apimachinery/pkg/util/net"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+const (
+	// UserAgent is how the requests can be told from the kubelet's in an audit log, whose identity they share.
+	UserAgent = "rebound"
+
+	// dialTimeout bounds the making of a connection. It is what Talos gives its own clients.
+	dialTimeout = 15 * time.Second
+	// requestTimeout bounds every request but the watch.
+	requestTimeout = 15 * time.Second
+
+	contentType       = "application/vnd.kubernetes.protobuf"
+	acceptContentType = contentType + ",application/json"
+)
+
+// Client is a connection to the API server with this node's identity.
+//
+// The kubeconfig and the certificates it names are read once, when the client is opened. The kubelet rotates its
+// certificate without touching the kubeconfig, so a client whose requests fail with an error for which IsIdentity is
+// true is to be closed and opened again.
+type Client struct {
+	core      corev1client.CoreV1Interface
+	transport *http.Transport
+}
+
+// Open reads the kubeconfig at path and makes a client of it. It sends no request: an API server that is away, or a
+// certificate that it does not accept, shows in the first one.
+//
+// The transport belongs to this client alone. Those that client-go makes are kept in a cache for the life of the
+// process, one for every certificate that ever was.
+func Open(path string) (*Client, error) {
+	if path == "" {
+		return nil, fmt.Errorf("failed to load kubeconfig: no path given")
+	}
+
+	config, err := clientcmd.BuildConfigFromFlags("", path)
+	if err != nil {
+		return nil, fmt.Errorf("failed to load kubeconfig %q: %w", path, err)
+	}
+
+	config.UserAgent = UserAgent
+	config.ContentType = contentType
+	config.AcceptContentTypes = acceptContentType
+	// The caller deletes a few pods at a time; to hold those up here would only hide it.
+	config.QPS = -1
+
+	tlsConfig, err := rest.TLSConfigFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("failed to load the certificates of kubeconfig %q: %w", path, err)
+	}
+
+	transport := utilnet.SetTransportDefaults(&http.Transport{
+		TLSClientConfig: tlsConfig,
+		DialContext:     (&net.Dialer{Timeout: dialTimeout, KeepAlive: dialTimeout}).DialContext,
+	})
+
+	roundTripper, err := rest.HTTPWrappersForConfig(config, transport)
+	if err != nil {
+		return nil, fmt.Errorf("failed to use kubeconfig %q: %w", path, err)
+	}
+
+	core, err := corev1client.NewForConfigAndClient(config, &http.Client{Transport: roundTripper})
+	if err != nil {
+		return nil, fmt.Errorf("failed to use kubeconfig %q: %w", path, err)
+	}
+
+	return &Client{core: core, transport: transport}, nil
+}
+
+// Close closes the connections that no request is using. A watch ends with its own context.
+func (c *Client) Close() {
+	c.transport.CloseIdleConnections()
+}
