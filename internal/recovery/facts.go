@@ -101,8 +101,8 @@ type Owner struct {
 	Group, Version, Kind, Name, UID string
 }
 
-// daemonSetID is the id under which the pod's DaemonSet is published.
-func (p Pod) daemonSetID() string { return p.Namespace + "/" + p.Owner.Name }
+// DaemonSetID is the id under which the pod's DaemonSet is published.
+func (p Pod) DaemonSetID() string { return p.Namespace + "/" + p.Owner.Name }
 
 // since is when the kubelet first saw the pod, or when it was created if the kubelet never did.
 func (p Pod) since() time.Time {

@@ -45,6 +45,9 @@ const (
 	// echoTime is how long a pod may still be seen after its delete succeeded, before it is deleted again.
 	echoTime = 30 * time.Second
 
+	// bootRetryTime is how long to wait before the boot's id and time are read again, as nothing tells when they can be.
+	bootRetryTime = 5 * time.Second
+
 	// namedInMessage is how many DaemonSets the node's message names before it only counts.
 	namedInMessage = 3
 )

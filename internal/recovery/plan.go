@@ -41,11 +41,16 @@ func Plan(facts Facts, now time.Time) Decision {
 	case p.hasFinished():
 		return Decision{Status: p.facts.Status, DaemonSets: records}
 	case found != ObstacleNone:
+		if found == ObstacleBoot {
+			p.wakeAt(p.now.Add(bootRetryTime))
+		}
+
 		return Decision{
 			Obstacle:   found,
 			Connect:    p.local == ObstacleNone,
 			Status:     p.closedStatus(found, message, records),
 			DaemonSets: records,
+			LookAgain:  p.lookAgain,
 		}
 	case facts.Link.SyncedAt.IsZero():
 		status := p.openStatus(records)
@@ -112,7 +117,7 @@ func (p *planner) planDaemonSets(records map[string]specs.DaemonSetRecovery) []V
 		verdicts[i] = Verdict{Pod: pod, Class: class, Reason: reason}
 
 		if class != ClassForeign {
-			byDaemonSet[pod.daemonSetID()] = append(byDaemonSet[pod.daemonSetID()], &verdicts[i])
+			byDaemonSet[pod.DaemonSetID()] = append(byDaemonSet[pod.DaemonSetID()], &verdicts[i])
 		}
 	}
 

@@ -103,6 +103,7 @@ func TestTheGateIsClosedWhile(t *testing.T) {
 			assert.Equal(t, tc.connect, decision.Connect)
 			assert.Empty(t, decision.Deletes())
 			assert.Empty(t, decision.Verdicts)
+			assert.Equal(t, tc.obstacle == recovery.ObstacleBoot, !decision.LookAgain.IsZero(), "only a file has to be polled")
 		})
 	}
 }

@@ -1,0 +1,72 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+// Package ctest runs controllers on an in-memory COSI state, as machined runs them on its own.
+package ctest
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	"github.com/cosi-project/runtime/pkg/controller"
+	"github.com/cosi-project/runtime/pkg/controller/runtime"
+	"github.com/cosi-project/runtime/pkg/resource/meta"
+	"github.com/cosi-project/runtime/pkg/state"
+	"github.com/cosi-project/runtime/pkg/state/impl/inmem"
+	"github.com/cosi-project/runtime/pkg/state/impl/namespaced"
+	"github.com/cosi-project/runtime/pkg/state/registry"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap/zaptest"
+)
+
+// NewState makes an empty in-memory state in which the resources of definitions are registered, as machined registers
+// them. It is what a machine has right after its boot.
+func NewState(t testing.TB, definitions ...meta.ResourceWithRD) state.State {
+	t.Helper()
+
+	st := state.WrapCore(namespaced.NewState(inmem.Build))
+
+	require.NoError(t, registry.NewNamespaceRegistry(st).RegisterDefault(t.Context()))
+
+	resources := registry.NewResourceRegistry(st)
+	require.NoError(t, resources.RegisterDefault(t.Context()))
+
+	for _, definition := range definitions {
+		require.NoError(t, resources.Register(t.Context(), definition))
+	}
+
+	return st
+}
+
+// Start runs the controllers on the state until the returned function is called, or the test ends. All their goroutines
+// have ended when that function returns.
+func Start(t testing.TB, st state.State, controllers ...controller.Controller) func() {
+	t.Helper()
+
+	rt, err := runtime.NewRuntime(st, zaptest.NewLogger(t))
+	require.NoError(t, err)
+
+	for _, ctrl := range controllers {
+		require.NoError(t, rt.RegisterController(ctrl))
+	}
+
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+
+	var (
+		wg     sync.WaitGroup
+		runErr error
+	)
+
+	wg.Go(func() { runErr = rt.Run(ctx) })
+
+	stop := sync.OnceFunc(func() {
+		cancel()
+		wg.Wait()
+		require.NoError(t, runErr)
+	})
+	t.Cleanup(stop)
+
+	return stop
+}

@@ -1,0 +1,209 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package recovery
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/cosi-project/runtime/pkg/controller"
+	"github.com/siderolabs/gen/optional"
+	"github.com/siderolabs/talos/pkg/machinery/resources/k8s"
+	"github.com/siderolabs/talos/pkg/machinery/resources/runtime"
+	"github.com/siderolabs/talos/pkg/machinery/resources/v1alpha1"
+	"go.uber.org/zap"
+
+	"github.com/talos-rebound/rebound/internal/recovery"
+	recoveryres "github.com/talos-rebound/rebound/pkg/resources/recovery"
+)
+
+// DaemonSetRecoveryController deletes this node's DaemonSet pods that a reboot left Failed, so that the DaemonSet
+// controller creates their replacements at once instead of after its back-off.
+//
+// It acts from the moment the kubelet has registered after a boot until nothing is Failed or missing any more; then it
+// closes its watch and sends nothing until the kubelet comes back from somewhere. Controllers makes it.
+type DaemonSetRecoveryController struct {
+	config config
+}
+
+// Name implements controller.Controller.
+func (*DaemonSetRecoveryController) Name() string {
+	return "recovery.DaemonSetRecoveryController"
+}
+
+// Inputs implements controller.Controller. All are weak: a finalizer on the kubelet's lifecycle would make "no delete
+// races the shutdown" strict, but let a hanging request hold up a reboot.
+func (*DaemonSetRecoveryController) Inputs() []controller.Input {
+	return []controller.Input{
+		{Namespace: v1alpha1.NamespaceName, Type: v1alpha1.ServiceType, ID: optional.Some(kubeletService), Kind: controller.InputWeak},
+		{Namespace: k8s.NamespaceName, Type: k8s.NodenameType, ID: optional.Some(k8s.NodenameID), Kind: controller.InputWeak},
+		{Namespace: k8s.NamespaceName, Type: k8s.KubeletLifecycleType, ID: optional.Some(k8s.KubeletLifecycleID), Kind: controller.InputWeak},
+		{Namespace: k8s.NamespaceName, Type: k8s.KubeletKubeconfigType, ID: optional.Some(k8s.KubeletKubeconfigID), Kind: controller.InputWeak},
+		{Namespace: runtime.NamespaceName, Type: runtime.MachineStatusType, ID: optional.Some(runtime.MachineStatusID), Kind: controller.InputWeak},
+	}
+}
+
+// Outputs implements controller.Controller.
+func (*DaemonSetRecoveryController) Outputs() []controller.Output {
+	return []controller.Output{
+		{Type: recoveryres.RecoveryStatusType, Kind: controller.OutputExclusive},
+		{Type: recoveryres.DaemonSetRecoveryType, Kind: controller.OutputExclusive},
+	}
+}
+
+// Run implements controller.Controller.
+//
+// The COSI runtime never starts a controller again that returned nil or an error that wraps context.Canceled, and a
+// request that was cancelled with a session does the latter. So nil is returned only if ctx is done, and what wraps
+// nothing otherwise.
+func (ctrl *DaemonSetRecoveryController) Run(ctx context.Context, r controller.Runtime, logger *zap.Logger) error {
+	err := ctrl.run(ctx, r, logger)
+	if ctx.Err() != nil {
+		return nil //nolint:nilerr // the end was asked for
+	}
+
+	return errors.New(err.Error())
+}
+
+// run reads, plans and applies until ctx is done or the state cannot be read or written.
+func (ctrl *DaemonSetRecoveryController) run(ctx context.Context, r controller.Runtime, logger *zap.Logger) error {
+	p := pass{config: ctrl.config, r: r, logger: logger}
+	defer p.endSession()
+
+	timer := time.NewTimer(0) // the first pass
+	defer timer.Stop()
+
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-r.EventCh():
+		case <-p.changed():
+		case <-timer.C:
+		}
+
+		lookAgain, err := p.reconcile(ctx)
+		if err != nil {
+			return err
+		}
+
+		timer.Stop()
+
+		if !lookAgain.IsZero() {
+			timer.Reset(lookAgain.Sub(ctrl.config.now()))
+		}
+
+		r.ResetRestartBackoff()
+	}
+}
+
+// pass is what the passes of one run share.
+type pass struct {
+	config  config
+	r       controller.Runtime
+	logger  *zap.Logger
+	session *session
+}
+
+// changed tells of news from the API server; it never does while there is no session.
+func (p *pass) changed() <-chan struct{} {
+	if p.session == nil {
+		return nil
+	}
+
+	return p.session.changed
+}
+
+// reconcile is one pass. It returns when the next one is due at the latest; zero if only a change can matter.
+func (p *pass) reconcile(ctx context.Context) (time.Time, error) {
+	facts, key, err := p.read(ctx)
+	if err != nil {
+		return time.Time{}, err
+	}
+
+	decision := recovery.Plan(facts, p.config.now())
+
+	// Publishing comes first, because it counts the deletes ahead of them.
+	if err := publish(ctx, p.r, facts, decision); err != nil {
+		return time.Time{}, err
+	}
+
+	if facts.Status.Phase != decision.Status.Phase {
+		p.logger.Info("recovery of DaemonSet pods",
+			zap.Stringer("phase", decision.Status.Phase), zap.String("message", decision.Status.Message))
+	}
+
+	p.apply(ctx, key, decision)
+
+	return decision.LookAgain, nil
+}
+
+// read collects the facts. A session that they do not fit any more is ended before it is asked.
+func (p *pass) read(ctx context.Context) (recovery.Facts, sessionKey, error) {
+	facts := recovery.Facts{Settings: p.config.settings, Boot: p.config.readBoot()}
+
+	var err error
+
+	if facts.Gate, err = readGate(ctx, p.r); err != nil {
+		return facts, sessionKey{}, err
+	}
+
+	if facts.Status, facts.DaemonSets, err = readPublished(ctx, p.r); err != nil {
+		return facts, sessionKey{}, err
+	}
+
+	hash, err := readKubeconfigHash(ctx, p.r)
+	if err != nil {
+		return facts, sessionKey{}, err
+	}
+
+	key := sessionKey{node: facts.Gate.NodeName, bootID: facts.Boot.ID, kubeconfigHash: hash}
+
+	if p.session != nil && p.session.key != key {
+		p.endSession()
+	}
+
+	if p.session != nil {
+		facts.Link, facts.Outcomes, facts.InFlight = p.session.take()
+	}
+
+	return facts, key, nil
+}
+
+// apply carries the decision out. Nothing in it waits for the API server, so that a shutdown is noticed at once.
+func (p *pass) apply(ctx context.Context, key sessionKey, decision recovery.Decision) {
+	switch {
+	case !decision.Connect:
+		p.endSession()
+	case p.session == nil:
+		p.session = startSession(ctx, key, p.config, p.logger, p.mayDelete)
+	}
+
+	for _, verdict := range decision.Verdicts {
+		if verdict.Action == recovery.ActionDelete && p.session != nil {
+			p.session.delete(verdict)
+		}
+	}
+}
+
+// mayDelete re-checks Talos' part of the gate.
+func (p *pass) mayDelete(ctx context.Context) bool {
+	gate, err := readGate(ctx, p.r)
+	if err != nil {
+		return false
+	}
+
+	obstacle, _ := recovery.LocalObstacle(p.config.readBoot(), gate)
+
+	return obstacle == recovery.ObstacleNone
+}
+
+func (p *pass) endSession() {
+	if p.session != nil {
+		p.session.stop()
+		p.session = nil
+	}
+}

@@ -1,0 +1,55 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package recovery
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/cosi-project/runtime/pkg/controller"
+	"github.com/cosi-project/runtime/pkg/safe"
+
+	"github.com/talos-rebound/rebound/internal/recovery"
+	recoveryres "github.com/talos-rebound/rebound/pkg/resources/recovery"
+)
+
+// publish writes what has changed since was was published. It may be repeated.
+//
+// The DaemonSets come first: whoever sees the node recovered must not find a DaemonSet that is not.
+func publish(ctx context.Context, r controller.ReaderWriter, was recovery.Facts, decision recovery.Decision) error {
+	for id, spec := range decision.DaemonSets {
+		if before, published := was.DaemonSets[id]; published && before == spec {
+			continue
+		}
+
+		if err := safe.WriterModify(ctx, r, recoveryres.NewDaemonSetRecovery(id), func(res *recoveryres.DaemonSetRecovery) error {
+			*res.TypedSpec() = spec
+
+			return nil
+		}); err != nil {
+			return fmt.Errorf("failed to publish the recovery of DaemonSet %q: %w", id, err)
+		}
+	}
+
+	for id := range was.DaemonSets {
+		if _, kept := decision.DaemonSets[id]; kept {
+			continue
+		}
+
+		if err := r.Destroy(ctx, recoveryres.NewDaemonSetRecovery(id).Metadata()); err != nil {
+			return fmt.Errorf("failed to remove the recovery of DaemonSet %q: %w", id, err)
+		}
+	}
+
+	if err := safe.WriterModify(ctx, r, recoveryres.NewRecoveryStatus(), func(res *recoveryres.RecoveryStatus) error {
+		*res.TypedSpec() = decision.Status
+
+		return nil
+	}); err != nil {
+		return fmt.Errorf("failed to publish the recovery status: %w", err)
+	}
+
+	return nil
+}

@@ -1,0 +1,230 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package recovery
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	"github.com/talos-rebound/rebound/internal/kube"
+	"github.com/talos-rebound/rebound/internal/recovery"
+)
+
+const (
+	// pollInterval and pollLimit bound the time between two looks at a Node that has not registered yet, and between two
+	// tries to get a connection that broke. It starts short, for a kubelet registers within a second of being healthy.
+	pollInterval = 250 * time.Millisecond
+	pollLimit    = 5 * time.Second
+
+	// steadyTime is how long a connection must have lasted to be followed by another one at once.
+	steadyTime = 30 * time.Second
+)
+
+// sessionKey is what a session depends on. If it changes, the session is of no use any more.
+type sessionKey struct {
+	node           string
+	bootID         string
+	kubeconfigHash string
+}
+
+// session is a stay at the API server: a connection that is made again whenever it breaks, the watch of this node's pods
+// and the deletes that are under way. It ends, with all its goroutines, at stop.
+type session struct {
+	key     sessionKey
+	config  config
+	logger  *zap.Logger
+	changed chan struct{}
+	// mayDelete re-checks what Talos says right before a delete.
+	mayDelete func(context.Context) bool
+
+	cancel context.CancelFunc
+	work   sync.WaitGroup
+	slots  chan struct{}
+
+	mu       sync.Mutex
+	link     recovery.Link
+	current  *connected
+	inFlight map[string]bool
+	outcomes []recovery.Outcome
+}
+
+// connected is one connection of a session. Its context ends when the connection breaks.
+type connected struct {
+	Connection
+
+	ctx       context.Context
+	interrupt context.CancelCauseFunc
+}
+
+// startSession starts a session that lasts until stop.
+func startSession(
+	ctx context.Context, key sessionKey, c config, logger *zap.Logger, mayDelete func(context.Context) bool,
+) *session {
+	ctx, cancel := context.WithCancel(ctx)
+
+	s := &session{
+		key:       key,
+		config:    c,
+		logger:    logger,
+		changed:   make(chan struct{}, 1),
+		mayDelete: mayDelete,
+		cancel:    cancel,
+		slots:     make(chan struct{}, parallelDeletes),
+		inFlight:  map[string]bool{},
+	}
+
+	s.work.Go(func() { s.run(ctx) })
+
+	return s
+}
+
+// stop ends the session: requests under way are cancelled, and everything it started has ended when stop returns.
+func (s *session) stop() {
+	s.cancel()
+	s.work.Wait()
+}
+
+// take returns what is known now. Each outcome is returned once.
+func (s *session) take() (recovery.Link, []recovery.Outcome, map[string]bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	outcomes := s.outcomes
+	s.outcomes = nil
+
+	return s.link, outcomes, maps.Clone(s.inFlight)
+}
+
+// update changes what is known and tells the controller.
+func (s *session) update(change func()) {
+	s.mu.Lock()
+	change()
+	s.mu.Unlock()
+
+	select {
+	case s.changed <- struct{}{}:
+	default:
+	}
+}
+
+// run connects, and connects again when the connection breaks.
+func (s *session) run(ctx context.Context) {
+	delay := newDelay()
+	lastProblem := ""
+
+	for {
+		began := time.Now()
+		err := s.connect(ctx)
+
+		if ctx.Err() != nil {
+			return
+		}
+
+		problem := kube.Describe(err)
+		if problem != lastProblem {
+			s.logger.Warn("cannot use the API server", zap.String("node", s.key.node), zap.String("problem", problem))
+		}
+
+		lastProblem = problem
+
+		s.update(func() { s.link = recovery.Link{Error: problem} })
+
+		if time.Since(began) > steadyTime {
+			delay = newDelay()
+		}
+
+		if !sleep(ctx, delay.Step()) {
+			return
+		}
+	}
+}
+
+// connect lives through one connection and returns why it broke.
+func (s *session) connect(ctx context.Context) error {
+	connection, err := s.config.connect(s.config.kubeconfigPath)
+	if err != nil {
+		return err
+	}
+
+	ctx, fail := context.WithCancelCause(ctx)
+	current := &connected{Connection: connection, ctx: ctx, interrupt: fail}
+
+	defer func() {
+		fail(nil)
+		s.update(func() { s.current = nil })
+		connection.Close()
+	}()
+
+	if err := s.awaitRegistration(ctx, connection); err != nil {
+		return err
+	}
+
+	s.update(func() { s.current = current })
+
+	err = connection.WatchPods(ctx, s.key.node, func(pods []recovery.Pod) {
+		s.update(func() {
+			if s.link.SyncedAt.IsZero() {
+				s.link.SyncedAt = s.config.now().UTC()
+			}
+
+			s.link.Error, s.link.Pods = "", pods
+		})
+	})
+	if err != nil {
+		return err
+	}
+
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+
+	return errors.New("the watch of the node's pods ended")
+}
+
+// awaitRegistration reads the Node until the kubelet has registered it in this boot.
+func (s *session) awaitRegistration(ctx context.Context, observer Observer) error {
+	delay := newDelay()
+
+	for {
+		bootID, err := observer.BootID(ctx, s.key.node)
+		if err != nil {
+			return err
+		}
+
+		s.update(func() { s.link = recovery.Link{BootID: bootID} })
+
+		if bootID == s.key.bootID {
+			return nil
+		}
+
+		if !sleep(ctx, delay.Step()) {
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// newDelay returns growing delays, spread so that nodes that rebooted together do not ask together.
+func newDelay() *wait.Backoff {
+	return &wait.Backoff{Duration: pollInterval, Factor: 2, Jitter: 0.2, Steps: 10, Cap: pollLimit}
+}
+
+// sleep returns false if ctx ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
