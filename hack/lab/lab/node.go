@@ -65,6 +65,18 @@ func WithRebound(opts ...ReboundOption) NodeOption {
 // ReboundOption changes a setting of rebound on a node.
 type ReboundOption func(*machine.Rebound)
 
+// SettleTime sets how long nothing may be failed or missing before rebound
+// takes the node for recovered.
+func SettleTime(d time.Duration) ReboundOption {
+	return func(rebound *machine.Rebound) { rebound.SettleTime = &d }
+}
+
+// RejectionCap sets how many rejected pods of one DaemonSet rebound deletes in
+// one boot.
+func RejectionCap(limit int) ReboundOption {
+	return func(rebound *machine.Rebound) { rebound.RejectionCap = &limit }
+}
+
 // WithShutdownGracePeriod sets the kubelet's shutdown periods: the whole, and
 // the part of it that is kept for critical pods.
 func WithShutdownGracePeriod(whole, critical time.Duration) NodeOption {
@@ -178,13 +190,21 @@ func (node *Node) Log() string { return node.lab.path("log", node.logName()+".lo
 // Running says whether the node is up.
 func (node *Node) Running() bool { return node.process != nil && node.process.Running() }
 
-// Config returns the configuration of a client with the node's identity, as
-// the kubelet has it at the moment.
+// Config returns the configuration of a client with the node's identity. It
+// has the certificate of the moment and not the path of the file: clients that
+// name the same files share their connections, with the certificate that these
+// were opened with.
 func (node *Node) Config() (*rest.Config, error) {
 	config, err := clientcmd.BuildConfigFromFlags("", node.config.Root.Kubeconfig())
 	if err != nil {
 		return nil, fmt.Errorf("failed to load kubeconfig of node %q: %w", node.name, err)
 	}
+
+	if err = rest.LoadTLSFiles(config); err != nil {
+		return nil, fmt.Errorf("failed to load certificate of node %q: %w", node.name, err)
+	}
+
+	config.CertFile, config.KeyFile = "", ""
 
 	return config, nil
 }

@@ -7,20 +7,28 @@ package hollow
 import (
 	"context"
 	"sync"
+	"syscall"
 	"time"
 
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 	criapitesting "k8s.io/cri-api/pkg/apis/testing"
 )
 
-// initDuration is how long an init container runs.
-const initDuration = 200 * time.Millisecond
+const (
+	// initDuration is how long an init container runs.
+	initDuration = 200 * time.Millisecond
+	// terminated is the exit code of a process that SIGTERM has ended.
+	terminated = 128 + int32(syscall.SIGTERM)
+)
 
 // runtime is a container runtime whose containers exist in name only. It keeps
 // them in memory, and so loses them at a reboot as a machine does.
 //
 // The runtime it is made of leaves every container running until it is told to
-// stop, which init containers never are. Those end with success by themselves.
+// stop, which init containers never are; those end with success by themselves.
+// It also ends a stopped container with success. Most programs that are told
+// to stop do not, and the kubelet may report a pod whose containers all ended
+// with success as Succeeded even in a shutdown, so it is SIGTERM that ends them.
 type runtime struct {
 	*criapitesting.FakeRuntimeService
 
@@ -64,26 +72,34 @@ func (runtime *runtime) StartContainer(ctx context.Context, containerID string) 
 	runtime.mu.Unlock()
 
 	if ending {
-		time.AfterFunc(initDuration, func() { runtime.complete(containerID) })
+		time.AfterFunc(initDuration, func() { runtime.end(containerID, 0, "Completed") })
 	}
 
 	return nil
 }
 
-// complete ends a container with success, unless it is gone or has ended already.
-func (runtime *runtime) complete(containerID string) {
+// StopContainer implements the CRI. It succeeds for a container that has ended
+// or was removed, as the CRI demands.
+func (runtime *runtime) StopContainer(_ context.Context, containerID string, _ int64) error {
+	runtime.end(containerID, terminated, "Error")
+
+	return nil
+}
+
+// end ends a container, unless it is gone or has ended already.
+func (runtime *runtime) end(containerID string, exitCode int32, reason string) {
 	runtime.Lock()
 	defer runtime.Unlock()
 
 	container, ok := runtime.Containers[containerID]
-	if !ok || container.State != runtimeapi.ContainerState_CONTAINER_RUNNING {
+	if !ok || container.State == runtimeapi.ContainerState_CONTAINER_EXITED {
 		return
 	}
 
 	container.State = runtimeapi.ContainerState_CONTAINER_EXITED
 	container.FinishedAt = time.Now().UnixNano()
-	container.ExitCode = 0
-	container.Reason = "Completed"
+	container.ExitCode = exitCode
+	container.Reason = reason
 }
 
 // newImages returns an image service that has every image.

@@ -18,15 +18,20 @@ import (
 )
 
 const (
-	statusTimeout  = 2 * time.Second
-	statusInterval = 100 * time.Millisecond
+	statusTimeout  = 3 * time.Second
+	statusInterval = 50 * time.Millisecond
+	// statusSettled is less than the shortest back-off of the DaemonSet
+	// controller, which is a second, and more than it takes to replace and
+	// reject a pod without one.
+	statusSettled = 500 * time.Millisecond
 )
 
 // awaitPodStatuses gives the kubelet the time to tell the API server how its
 // pods ended. The kubelet releases its inhibitor when the pods are dead, and
 // writes their statuses a moment later; a machine is not down at once either,
-// it stops sandboxes and unmounts. The wait is short: a DaemonSet controller
-// may replace failed pods for as long as the kubelet rejects them.
+// it stops sandboxes and unmounts. Meanwhile the DaemonSet controller replaces
+// failed pods and the kubelet rejects the replacements, so the wait is for the
+// moment at which that comes to rest, and for a bounded time.
 func (machine *machine) awaitPodStatuses(ctx context.Context) error {
 	config, err := machine.kubeletClient()
 	if err != nil {
@@ -43,6 +48,8 @@ func (machine *machine) awaitPodStatuses(ctx context.Context) error {
 
 	own := metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("spec.nodeName", machine.config.Name).String()}
 
+	var settled time.Time
+
 	err = wait.PollUntilContextCancel(ctx, statusInterval, true, func(ctx context.Context) (bool, error) {
 		pods, listErr := client.CoreV1().Pods(metav1.NamespaceAll).List(ctx, own)
 		if listErr != nil {
@@ -51,11 +58,17 @@ func (machine *machine) awaitPodStatuses(ctx context.Context) error {
 
 		for _, pod := range pods.Items {
 			if pod.Status.Phase != corev1.PodFailed && pod.Status.Phase != corev1.PodSucceeded {
+				settled = time.Time{}
+
 				return false, nil
 			}
 		}
 
-		return true, nil
+		if settled.IsZero() {
+			settled = time.Now()
+		}
+
+		return len(pods.Items) == 0 || time.Since(settled) >= statusSettled, nil
 	})
 	if errors.Is(err, context.DeadlineExceeded) {
 		return nil

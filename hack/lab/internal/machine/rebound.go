@@ -9,19 +9,40 @@ import (
 
 	"github.com/cosi-project/runtime/pkg/controller"
 	"github.com/cosi-project/runtime/pkg/resource/meta"
+
+	reboundctrl "github.com/talos-rebound/rebound/pkg/controllers/recovery"
+	reboundres "github.com/talos-rebound/rebound/pkg/resources/recovery"
 )
 
-// Rebound is how a node runs rebound. The zero value is rebound's defaults.
+// Rebound is how a node runs rebound. A setting that is nil is rebound's own
+// default.
 type Rebound struct {
+	SettleTime   *time.Duration `json:"settleTime,omitempty"`
+	RejectionCap *int           `json:"rejectionCap,omitempty"`
 }
 
-// controllers returns rebound's controllers as machined would construct them.
+// controllers returns rebound's controllers as machined would construct them,
+// and none without rebound.
 func (rebound *Rebound) controllers(root Root, booted time.Time) ([]controller.Controller, error) {
 	if rebound == nil {
 		return nil, nil
 	}
 
-	return nil, nil
+	opts := []reboundctrl.Option{
+		reboundctrl.WithKubeconfigPath(root.Kubeconfig()),
+		reboundctrl.WithBootIDPath(root.BootID()),
+		reboundctrl.WithBootTime(func() (time.Time, error) { return booted, nil }),
+	}
+
+	if rebound.SettleTime != nil {
+		opts = append(opts, reboundctrl.WithSettleTime(*rebound.SettleTime))
+	}
+
+	if rebound.RejectionCap != nil {
+		opts = append(opts, reboundctrl.WithRejectionCap(*rebound.RejectionCap))
+	}
+
+	return reboundctrl.Controllers(opts...)
 }
 
 // definitions returns rebound's resources. A node without rebound does not
@@ -31,5 +52,5 @@ func (rebound *Rebound) definitions() []meta.ResourceWithRD {
 		return nil
 	}
 
-	return nil
+	return reboundres.ResourceDefinitions()
 }

@@ -1,0 +1,205 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package lab_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/talos-rebound/rebound/hack/lab/component"
+	"github.com/talos-rebound/rebound/hack/lab/lab"
+)
+
+func TestLabLeavesNothingBehind(t *testing.T) {
+	temp := tempFolder(t)
+
+	cluster, err := lab.Start(within(t, startTimeout), lab.WithTempFolder(temp))
+	require.NoError(t, err)
+
+	folder := cluster.Folder()
+	assert.Len(t, processesOf(t, folder), 5, "four components and the janitor")
+
+	_, err = cluster.AddNode(within(t, time.Minute), "worker-1")
+	require.NoError(t, err)
+
+	assert.Len(t, processesOf(t, folder), 6)
+
+	require.NoError(t, cluster.Close())
+	assert.Empty(t, processesOf(t, folder))
+	assert.Empty(t, entries(t, temp))
+
+	require.NoError(t, cluster.Close(), "a lab can be closed twice")
+}
+
+func TestLabThatFailsToStartLeavesNothingBehind(t *testing.T) {
+	for _, test := range []struct {
+		component component.Name
+		flag      string
+		words     string
+	}{
+		{component.Etcd, "--data-dir=/proc/nowhere", "/proc/nowhere"},
+		{component.Scheduler, "--no-such-flag", "unknown flag"},
+	} {
+		t.Run(string(test.component), func(t *testing.T) {
+			temp := tempFolder(t)
+
+			_, err := lab.Start(within(t, startTimeout), lab.WithTempFolder(temp), lab.WithFlags(test.component, test.flag))
+
+			require.ErrorContains(t, err, string(test.component)+" ended: exit status")
+			require.ErrorContains(t, err, test.words, "the error carries the end of the component's log")
+			assert.Empty(t, processesOf(t, temp))
+			assert.Empty(t, entries(t, temp))
+		})
+	}
+}
+
+func TestNodeWithATooLongPathSaysSo(t *testing.T) {
+	t.Parallel()
+
+	_, err := shared(t).AddNode(t.Context(), strings.Repeat("x", 60))
+	require.ErrorContains(t, err, "choose a shorter folder")
+}
+
+func TestLabThatIsEndedLeavesNothingBehind(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		signal os.Signal
+	}{
+		{"by Ctrl-C", os.Interrupt},
+		{"by SIGKILL", os.Kill},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			temp := tempFolder(t)
+			victim := startVictim(t, temp)
+
+			require.NotEmpty(t, processesOf(t, temp))
+			require.NoError(t, victim.Process.Signal(test.signal))
+
+			victim.Wait() //nolint:errcheck // killed, or ended by a cancelled context
+
+			require.Eventually(t, func() bool {
+				return len(processesOf(t, temp)) == 0 && len(entries(t, temp)) == 0
+			}, 30*time.Second, 100*time.Millisecond, "children see the end of their lifelines; the janitor sees to the rest")
+		})
+	}
+}
+
+const victimEnvironment = "LAB_TEST_VICTIM_TEMP"
+
+// runVictimIfAsked makes this process a program that starts a lab, says so,
+// and waits for a signal.
+func runVictimIfAsked() bool {
+	temp, ok := os.LookupEnv(victimEnvironment)
+	if !ok {
+		return false
+	}
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+
+	cluster, err := lab.Start(ctx, lab.WithTempFolder(temp))
+	if err != nil {
+		fmt.Println(err)
+
+		return true
+	}
+
+	if _, err = cluster.AddNode(ctx, "worker-1"); err != nil {
+		fmt.Println(err)
+	}
+
+	fmt.Println("ready")
+
+	<-ctx.Done()
+
+	if err = cluster.Close(); err != nil {
+		fmt.Println(err)
+	}
+
+	return true
+}
+
+func startVictim(t *testing.T, temp string) *exec.Cmd {
+	t.Helper()
+
+	self, err := os.Executable()
+	require.NoError(t, err)
+
+	victim := exec.Command(self)
+	victim.Env = append(os.Environ(), victimEnvironment+"="+temp)
+	// As in a terminal: a group of its own, and Ctrl-C is for the group.
+	victim.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+
+	output, err := victim.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, victim.Start())
+
+	word := make([]byte, len("ready\n"))
+	_, err = io.ReadFull(output, word)
+	require.NoError(t, err)
+	require.Equal(t, "ready\n", string(word))
+
+	return victim
+}
+
+// tempFolder returns a folder with a short path: unix sockets lie below it.
+func tempFolder(t *testing.T) string {
+	t.Helper()
+
+	folder, err := os.MkdirTemp("", "lab-test-") //nolint:usetesting // t.TempDir is too long
+	require.NoError(t, err)
+
+	t.Cleanup(func() { assert.NoError(t, os.RemoveAll(folder)) })
+
+	return folder
+}
+
+func entries(t *testing.T, folder string) []os.DirEntry {
+	t.Helper()
+
+	found, err := os.ReadDir(folder)
+	require.NoError(t, err)
+
+	return found
+}
+
+// processesOf returns the command lines of the processes that have something
+// to do with the folder.
+func processesOf(t *testing.T, folder string) []string {
+	t.Helper()
+
+	paths, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	require.NoError(t, err)
+
+	var found []string
+
+	for _, path := range paths {
+		content, err := os.ReadFile(path)
+		if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+			continue
+		}
+
+		require.NoError(t, err)
+
+		if line := strings.ReplaceAll(string(content), "\x00", " "); strings.Contains(line, folder) {
+			found = append(found, line)
+		}
+	}
+
+	return found
+}
