@@ -13,6 +13,7 @@ import (
 	"os"
 	"strconv"
 
+	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -34,15 +35,18 @@ func (lab *Lab) startControlPlane(ctx context.Context) error {
 		return err
 	}
 
-	for _, start := range []func(context.Context) error{
-		lab.startEtcd,
-		lab.startAPIServer,
-		lab.startControllerManager,
-		lab.startScheduler,
-	} {
+	for _, start := range []func(context.Context) error{lab.startEtcd, lab.startAPIServer} {
 		if err := start(ctx); err != nil {
 			return err
 		}
+	}
+
+	clients, clientsCtx := errgroup.WithContext(ctx)
+	clients.Go(func() error { return lab.startControllerManager(clientsCtx) })
+	clients.Go(func() error { return lab.startScheduler(clientsCtx) })
+
+	if err := clients.Wait(); err != nil {
+		return err
 	}
 
 	return lab.waitNamespace(ctx, "default")
@@ -201,15 +205,11 @@ func (lab *Lab) startControllerManager(ctx context.Context) error {
 		return err
 	}
 
-	kubeconfig := lab.path("controller-manager.kubeconfig")
-
 	lab.controllerManager = &child{
 		lab:  lab,
 		name: component.ControllerManager,
 		args: append(lab.servingFlags(port),
-			"--kubeconfig="+kubeconfig,
-			"--authentication-kubeconfig="+kubeconfig,
-			"--authorization-kubeconfig="+kubeconfig,
+			"--kubeconfig="+lab.path("controller-manager.kubeconfig"),
 			"--leader-elect=false",
 			// Each controller then has a name of its own in the audit log.
 			"--use-service-account-credentials=true",
@@ -229,8 +229,7 @@ func (lab *Lab) startScheduler(ctx context.Context) error {
 		return err
 	}
 
-	kubeconfig := lab.path("scheduler.kubeconfig")
-	config := fmt.Sprintf(schedulerConfig, strconv.Quote(kubeconfig))
+	config := fmt.Sprintf(schedulerConfig, strconv.Quote(lab.path("scheduler.kubeconfig")))
 
 	if err = os.WriteFile(lab.path("scheduler.yaml"), []byte(config), 0o600); err != nil {
 		return fmt.Errorf("failed to write scheduler configuration: %w", err)
@@ -241,8 +240,6 @@ func (lab *Lab) startScheduler(ctx context.Context) error {
 		name: component.Scheduler,
 		args: append(lab.servingFlags(port),
 			"--config="+lab.path("scheduler.yaml"),
-			"--authentication-kubeconfig="+kubeconfig,
-			"--authorization-kubeconfig="+kubeconfig,
 		),
 		health: "https://" + loopback.HostPort(port) + "/readyz",
 		tls:    lab.clientTLS(),

@@ -73,6 +73,8 @@ func shared(t *testing.T) *lab.Lab {
 	cluster, err := sharedStart()
 	require.NoError(t, err)
 
+	cluster.ShowLogs(t)
+
 	return cluster
 }
 

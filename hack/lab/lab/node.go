@@ -31,8 +31,14 @@ const (
 	shutdownGracePeriodCriticalPods = 2 * time.Second
 )
 
-// downTimeout is by how much a reboot may exceed the shutdown grace period.
-const downTimeout = time.Minute
+const (
+	// downTimeout is by how much a reboot may exceed the shutdown grace period.
+	downTimeout = time.Minute
+	// powerOff is how long a machine is off at least. Times in the Kubernetes API
+	// are whole seconds, and with less than one in between it could not be told
+	// in which boot something happened.
+	powerOff = time.Second
+)
 
 // Node is a machine that can be rebooted.
 type Node struct {
@@ -43,6 +49,7 @@ type Node struct {
 
 	boots   int
 	booted  time.Time
+	down    time.Time
 	process *process.Process
 	api     *connection
 }
@@ -244,7 +251,7 @@ func (node *Node) HardReboot(ctx context.Context) error {
 // Start boots the node and returns when it has registered with the id of this
 // boot.
 func (node *Node) Start(ctx context.Context) error {
-	if err := node.boot(); err != nil {
+	if err := node.boot(ctx); err != nil {
 		return fmt.Errorf("failed to boot node %q: %w", node.name, err)
 	}
 
@@ -280,12 +287,20 @@ func (node *Node) Stop(ctx context.Context) error {
 		return fmt.Errorf("failed to shut down node %q: %w", node.name, node.process.Err())
 	}
 
+	node.down = time.Now()
+
 	return node.disconnect()
 }
 
-func (node *Node) boot() error {
+func (node *Node) boot(ctx context.Context) error {
 	if node.Running() {
 		return errors.New("the node is running")
+	}
+
+	select {
+	case <-time.After(time.Until(node.down.Add(powerOff))):
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 
 	node.boots++
@@ -311,7 +326,10 @@ func (node *Node) kill() error {
 		return nil
 	}
 
-	return errors.Join(node.process.Kill(), node.disconnect())
+	err := node.process.Kill()
+	node.down = time.Now()
+
+	return errors.Join(err, node.disconnect())
 }
 
 func (node *Node) logName() string { return fmt.Sprintf("%s-boot-%d", node.name, node.boots) }

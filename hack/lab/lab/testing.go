@@ -6,6 +6,7 @@ package lab
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -14,12 +15,11 @@ import (
 )
 
 const (
-	testStartTimeout = 2 * time.Minute
+	testStartTimeout = 3 * time.Minute
 	failureTail      = 20
 )
 
-// New starts a lab for a test and closes it at the test's end. If the test has
-// failed by then, it shows the end of every component's log.
+// New starts a lab for a test and closes it at the test's end.
 func New(t testing.TB, opts ...Option) *Lab {
 	t.Helper()
 
@@ -32,22 +32,34 @@ func New(t testing.TB, opts ...Option) *Lab {
 	}
 
 	t.Cleanup(func() {
-		if t.Failed() {
-			lab.showLogs(t)
-		}
-
 		if err := lab.Close(); err != nil {
 			t.Error(err)
 		}
 	})
 
+	lab.ShowLogs(t)
+
 	return lab
 }
 
-func (lab *Lab) showLogs(t testing.TB) {
+// ShowLogs makes a test that fails show the end of every component's log, and
+// keep the whole of them, the audit log too, among the test's artifacts (see
+// the flag -artifacts of go test). New does so by itself; it is for tests that
+// share a lab.
+func (lab *Lab) ShowLogs(t testing.TB) {
 	t.Helper()
 
-	for _, log := range lab.Logs() {
-		t.Logf("%s:\n%s", filepath.Base(log), process.Tail(log, failureTail))
-	}
+	t.Cleanup(func() {
+		if !t.Failed() {
+			return
+		}
+
+		for _, log := range lab.Logs() {
+			t.Logf("%s:\n%s", filepath.Base(log), process.Tail(log, failureTail))
+		}
+
+		if err := os.CopyFS(filepath.Join(t.ArtifactDir(), "log"), os.DirFS(lab.path("log"))); err != nil {
+			t.Errorf("failed to keep logs: %v", err)
+		}
+	})
 }

@@ -72,7 +72,10 @@ func (server *Server) Close() error {
 	server.closed = true
 
 	for p := range server.peers {
-		err = errors.Join(err, p.conn.Close())
+		// A peer that has just left has closed its connection itself.
+		if closeErr := p.conn.Close(); !errors.Is(closeErr, net.ErrClosed) {
+			err = errors.Join(err, closeErr)
+		}
 	}
 
 	for _, inhibitor := range server.inhibitors {

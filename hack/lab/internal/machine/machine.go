@@ -15,6 +15,7 @@ package machine
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/signal"
@@ -28,6 +29,7 @@ import (
 	"go.uber.org/zap"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
 
 	"github.com/talos-rebound/rebound/hack/lab/internal/hollow"
 	"github.com/talos-rebound/rebound/hack/lab/internal/logind"
@@ -62,12 +64,28 @@ func Main(args []string) error {
 		return err
 	}
 
+	if err = logKubelet(); err != nil {
+		return err
+	}
+
 	logger, err := zap.NewDevelopment(zap.WithCaller(false))
 	if err != nil {
 		return fmt.Errorf("failed to create logger: %w", err)
 	}
 
 	return (&machine{config: config, booted: booted, logger: logger}).run(ctx)
+}
+
+// logKubelet makes the kubelet log what it does in a shutdown.
+func logKubelet() error {
+	flags := flag.NewFlagSet("klog", flag.ContinueOnError)
+	klog.InitFlags(flags)
+
+	if err := flags.Set("v", "2"); err != nil {
+		return fmt.Errorf("failed to set log level: %w", err)
+	}
+
+	return nil
 }
 
 // run lives from boot to reboot. The reboot begins when rebooting is done.
@@ -170,7 +188,7 @@ func (machine *machine) boot(ctx context.Context) error {
 		return err
 	}
 
-	client, err := machine.kubeletClient()
+	client, err := machine.nodeClient("kubelet")
 	if err != nil {
 		return err
 	}
@@ -238,14 +256,14 @@ func (machine *machine) reboot(ctx context.Context, stopKubelet func()) error {
 	return errors.Join(errs...)
 }
 
-// kubeletClient returns the kubelet's identity as its kubeconfig has it.
-func (machine *machine) kubeletClient() (*rest.Config, error) {
+// nodeClient returns the node's identity as the kubelet's kubeconfig has it.
+func (machine *machine) nodeClient(userAgent string) (*rest.Config, error) {
 	config, err := clientcmd.BuildConfigFromFlags("", machine.config.Root.Kubeconfig())
 	if err != nil {
 		return nil, fmt.Errorf("failed to load kubelet kubeconfig: %w", err)
 	}
 
-	config.UserAgent = "kubelet"
+	config.UserAgent = userAgent
 	config.ContentType = "application/vnd.kubernetes.protobuf"
 
 	return config, nil

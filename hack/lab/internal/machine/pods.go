@@ -33,7 +33,7 @@ const (
 // failed pods and the kubelet rejects the replacements, so the wait is for the
 // moment at which that comes to rest, and for a bounded time.
 func (machine *machine) awaitPodStatuses(ctx context.Context) error {
-	config, err := machine.kubeletClient()
+	config, err := machine.nodeClient("machined")
 	if err != nil {
 		return err
 	}
@@ -68,7 +68,7 @@ func (machine *machine) awaitPodStatuses(ctx context.Context) error {
 			settled = time.Now()
 		}
 
-		return len(pods.Items) == 0 || time.Since(settled) >= statusSettled, nil
+		return time.Since(settled) >= statusSettled, nil
 	})
 	if errors.Is(err, context.DeadlineExceeded) {
 		return nil
