@@ -227,6 +227,8 @@ func settleAttempt(rec specs.DaemonSetRecovery, outcome Outcome) specs.DaemonSet
 		rec.Phase = specs.DaemonSetPhasePending
 		rec = failAttempt(rec, outcome, failedDelay, failedDelayLimit)
 	case ResultAbandoned:
+		// If the decision still sees the gate open, it must not ask again before it can have seen what closed it.
+		rec.NextAttemptAt = outcome.At.UTC().Round(0).Add(failedDelay)
 	}
 
 	return rec

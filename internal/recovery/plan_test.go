@@ -330,9 +330,10 @@ func TestADaemonSet(t *testing.T) {
 			specs.DaemonSetPhasePending, 0, specs.PhaseRecovering, id + ": failed to delete cilium-old: timeout", time.Second,
 		},
 		{
-			"whose delete was abandoned when the gate closed is tried again",
+			"whose delete was abandoned when the gate closed is tried again, but not at once",
 			[]edit{pods(failed(because("NodeShutdown"))), record(attempted(nil)), outcome(recovery.ResultAbandoned, "")}, 0,
-			specs.DaemonSetPhasePending, 1, specs.PhaseRecovering, id + ": deleting cilium-old, which is Failed (NodeShutdown)", 0,
+			specs.DaemonSetPhasePending, 0, specs.PhaseRecovering,
+			id + ": cilium-old is Failed (NodeShutdown); to be deleted at 03:01:01", time.Second,
 		},
 		{
 			"whose pod is held by finalizers is blocked",

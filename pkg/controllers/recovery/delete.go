@@ -132,7 +132,10 @@ func (s *session) deleteOnce(ctx context.Context, connection *connected, pod rec
 	}
 
 	if bootID != s.key.bootID {
-		return fmt.Errorf("%w: node %q was registered by another boot", errGateClosed, s.key.node)
+		err = fmt.Errorf("%w: node %q has been registered by another boot", errGateClosed, s.key.node)
+		connection.interrupt(err)
+
+		return err
 	}
 
 	return connection.DeletePod(ctx, pod)
