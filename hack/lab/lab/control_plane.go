@@ -211,6 +211,10 @@ func (lab *Lab) startControllerManager(ctx context.Context) error {
 		args: append(lab.servingFlags(port),
 			"--kubeconfig="+lab.path("controller-manager.kubeconfig"),
 			"--leader-elect=false",
+			// The start is a get and a token for each controller, and takes four
+			// seconds with the default of 20 requests in a second.
+			"--kube-api-qps=200",
+			"--kube-api-burst=400",
 			// Each controller then has a name of its own in the audit log.
 			"--use-service-account-credentials=true",
 			"--service-account-private-key-file="+lab.path("service-account.key"),
