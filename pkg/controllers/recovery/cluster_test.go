@@ -113,6 +113,15 @@ func (c *cluster) edit(pod core.Pod, change func(*core.Pod)) {
 
 func (c *cluster) remove(pod core.Pod) { c.set(func() { delete(c.pods, pod.UID) }) }
 
+func (c *cluster) has(pod core.Pod) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+
+	_, exists := c.pods[pod.UID]
+
+	return exists
+}
+
 func (c *cluster) deleted() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()

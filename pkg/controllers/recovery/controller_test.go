@@ -259,12 +259,12 @@ func TestTheGateIsCheckedOnceMoreRightBeforeADelete(t *testing.T) {
 	t.Parallel()
 
 	boot(t, func(m *machine) {
-		tries := 0
+		var tries atomic.Int32
 
 		// The first try fails; before the second one the machine begins to reboot without having told the controller.
 		m.cluster.onDelete = func(context.Context, core.Pod) error {
-			tries++
-			m.cluster.bootID = "another machine of the same name"
+			tries.Add(1)
+			m.cluster.set(func() { m.cluster.bootID = "another machine of the same name" })
 
 			return errors.New("etcdserver: request timed out")
 		}
@@ -273,7 +273,7 @@ func TestTheGateIsCheckedOnceMoreRightBeforeADelete(t *testing.T) {
 		m.up()
 		after(time.Minute)
 
-		assert.Equal(t, 1, tries)
+		assert.EqualValues(t, 1, tries.Load())
 		assert.Empty(t, m.cluster.deleted())
 	})
 }
@@ -392,7 +392,7 @@ func TestAPodThatIsRejectedAgainAndAgainIsHandedBackAndHeals(t *testing.T) {
 
 		for range 9 {
 			// The DaemonSet controller replaces each pod at once, and the kubelet rejects it.
-			for _, exists := m.cluster.pods[pod.UID]; exists; _, exists = m.cluster.pods[pod.UID] {
+			for m.cluster.has(pod) {
 				after(time.Second)
 			}
 
@@ -485,9 +485,10 @@ func TestADeleteThatIsRefusedIsBlockedAndTriedAgain(t *testing.T) {
 	t.Parallel()
 
 	boot(t, func(m *machine) {
-		tries := 0
+		var tries atomic.Int32
+
 		m.cluster.onDelete = func(context.Context, core.Pod) error {
-			if tries++; tries < 4 {
+			if tries.Add(1) < 4 {
 				return apierrors.NewForbidden(podResource, "cilium-1", errors.New("a webhook says no"))
 			}
 
@@ -498,10 +499,10 @@ func TestADeleteThatIsRefusedIsBlockedAndTriedAgain(t *testing.T) {
 		m.up()
 		assert.Equal(t, specs.PhaseDegraded, m.phase())
 		assert.Equal(t, `kube-system/cilium: cannot delete cilium-1: pods "cilium-1" is forbidden: a webhook says no`, m.status().Message)
-		assert.Equal(t, 1, tries)
+		assert.EqualValues(t, 1, tries.Load())
 
 		after(35 * time.Second) // 5+10+20 s
-		assert.Equal(t, 4, tries)
+		assert.EqualValues(t, 4, tries.Load())
 		assert.Equal(t, specs.DaemonSetPhaseReplacing, m.daemonSet("cilium").Phase)
 		assert.Equal(t, 1, m.daemonSet("cilium").Attempts)
 	})
