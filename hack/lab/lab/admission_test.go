@@ -24,21 +24,20 @@ func TestKubeletRejectsPodsUntilTheDeviceIsUsable(t *testing.T) {
 
 	cluster := shared(t)
 	ctx := within(t, 3*time.Minute)
-	label, selector := own("device")
+	name, label, selector := own("device")
 
-	_, err := cluster.ApplyDaemonSet(ctx, lab.DaemonSet("device", "driver", selector, lab.Requests(device)))
+	_, err := cluster.ApplyDaemonSet(ctx, lab.DaemonSet(name, "driver", selector, lab.Requests(device)))
 	require.NoError(t, err)
 
 	booted := time.Now()
 
-	node, err := cluster.AddNode(ctx, "device", label, lab.WithDeviceAfter(device, delay))
-	require.NoError(t, err)
+	node := addNode(ctx, t, cluster, name, label, lab.WithDeviceAfter(device, delay))
 
 	ready, err := node.WaitDaemonSetPodsReady(ctx)
 	require.NoError(t, err)
 	assert.GreaterOrEqual(t, ready.Sub(booted), delay)
 
-	assert.Contains(t, deletedReasons(t, cluster, "device"), "UnexpectedAdmissionError")
+	assert.Contains(t, deletedReasons(t, cluster, name), "UnexpectedAdmissionError")
 }
 
 func TestKubeletRejectsPodsWithAnUnsafeSysctlForEver(t *testing.T) {
@@ -46,19 +45,18 @@ func TestKubeletRejectsPodsWithAnUnsafeSysctlForEver(t *testing.T) {
 
 	cluster := shared(t)
 	ctx := within(t, time.Minute)
-	label, selector := own("sysctl")
+	name, label, selector := own("sysctl")
 
-	_, err := cluster.AddNode(ctx, "sysctl", label)
-	require.NoError(t, err)
+	addNode(ctx, t, cluster, name, label)
 
-	_, err = cluster.ApplyDaemonSet(ctx, lab.DaemonSet("sysctl", "tuner", selector, lab.Sysctl("net.core.somaxconn", "1024")))
+	_, err := cluster.ApplyDaemonSet(ctx, lab.DaemonSet(name, "tuner", selector, lab.Sysctl("net.core.somaxconn", "1024")))
 	require.NoError(t, err)
 
 	require.Eventually(t, func() bool {
-		return len(deletedReasons(t, cluster, "sysctl")) > 1
+		return len(deletedReasons(t, cluster, name)) > 1
 	}, 30*time.Second, 200*time.Millisecond, "the DaemonSet controller goes on to replace the rejected pod")
 
-	for _, reason := range deletedReasons(t, cluster, "sysctl") {
+	for _, reason := range deletedReasons(t, cluster, name) {
 		assert.Equal(t, "SysctlForbidden", reason)
 	}
 }

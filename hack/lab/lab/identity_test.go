@@ -21,18 +21,14 @@ func TestNodeMayDeleteItsOwnPodsOnly(t *testing.T) {
 
 	cluster := shared(t)
 	ctx := within(t, 2*time.Minute)
-	label, selector := own("identity")
+	name, label, selector := own("identity")
 
-	nodes := make([]*lab.Node, 0, 2)
-
-	for _, name := range []string{"identity-1", "identity-2"} {
-		node, err := cluster.AddNode(ctx, name, label)
-		require.NoError(t, err)
-
-		nodes = append(nodes, node)
+	nodes := []*lab.Node{
+		addNode(ctx, t, cluster, name+"-a", label),
+		addNode(ctx, t, cluster, name+"-b", label),
 	}
 
-	_, err := cluster.ApplyDaemonSet(ctx, lab.DaemonSet("identity", "proxy", selector))
+	_, err := cluster.ApplyDaemonSet(ctx, lab.DaemonSet(name, "proxy", selector))
 	require.NoError(t, err)
 
 	for _, node := range nodes {
@@ -43,7 +39,7 @@ func TestNodeMayDeleteItsOwnPodsOnly(t *testing.T) {
 	client := clientOf(t, nodes[0])
 	now := metav1.DeleteOptions{GracePeriodSeconds: new(int64)}
 
-	for _, pod := range podsIn(ctx, t, cluster, "identity") {
+	for _, pod := range podsIn(ctx, t, cluster, name) {
 		err = client.CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name, now)
 
 		if pod.Spec.NodeName == nodes[0].Name() {
@@ -53,7 +49,7 @@ func TestNodeMayDeleteItsOwnPodsOnly(t *testing.T) {
 		}
 	}
 
-	_, err = client.AppsV1().DaemonSets("identity").Get(ctx, "proxy", metav1.GetOptions{})
+	_, err = client.AppsV1().DaemonSets(name).Get(ctx, "proxy", metav1.GetOptions{})
 	require.True(t, apierrors.IsForbidden(err), "%v", err)
 }
 
@@ -63,17 +59,17 @@ func TestExpiredCertificateIsOfNoUseUntilRotated(t *testing.T) {
 	cluster := shared(t)
 	ctx := within(t, time.Minute)
 
-	node, err := cluster.AddNode(ctx, "rotation")
-	require.NoError(t, err)
+	name, _, _ := own("rotation")
+	node := addNode(ctx, t, cluster, name)
 
 	require.NoError(t, node.RotateCertificate(-time.Second))
 
-	_, err = clientOf(t, node).CoreV1().Nodes().Get(ctx, "rotation", metav1.GetOptions{})
+	_, err := clientOf(t, node).CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
 	require.True(t, apierrors.IsUnauthorized(err), "%v", err)
 
 	require.NoError(t, node.RotateCertificate(time.Hour))
 
-	_, err = clientOf(t, node).CoreV1().Nodes().Get(ctx, "rotation", metav1.GetOptions{})
+	_, err = clientOf(t, node).CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
 	require.NoError(t, err)
 }
 

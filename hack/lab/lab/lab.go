@@ -101,7 +101,7 @@ func (lab *Lab) Close() error {
 	lab.mu.Lock()
 
 	for _, node := range lab.nodes {
-		errs = append(errs, node.kill())
+		errs = append(errs, node.Kill())
 	}
 
 	lab.mu.Unlock()

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/talos-rebound/rebound/hack/lab/component"
@@ -87,10 +88,28 @@ func within(t *testing.T, limit time.Duration) context.Context {
 	return ctx
 }
 
-// own returns options which give a node a label and a DaemonSet the selector
-// for it, so that a test has both to itself.
-func own(name string) (lab.NodeOption, lab.DaemonSetOption) {
+// names counts the names that own has given out: with the flag -count a test
+// runs several times on the shared lab.
+var names atomic.Int64
+
+// own returns a name for a node and for a namespace, and options that give the
+// node a label and a DaemonSet the selector for it, so that a test has both to
+// itself.
+func own(prefix string) (string, lab.NodeOption, lab.DaemonSetOption) {
+	name := fmt.Sprintf("%s-%d", prefix, names.Add(1))
 	labels := map[string]string{"lab.test/owner": name}
 
-	return lab.WithLabels(labels), lab.NodeSelector(labels)
+	return name, lab.WithLabels(labels), lab.NodeSelector(labels)
+}
+
+// addNode adds a node to a shared lab for the time of the test.
+func addNode(ctx context.Context, t *testing.T, cluster *lab.Lab, name string, opts ...lab.NodeOption) *lab.Node {
+	t.Helper()
+
+	node, err := cluster.AddNode(ctx, name, opts...)
+	require.NoError(t, err)
+
+	t.Cleanup(func() { assert.NoError(t, node.Kill()) })
+
+	return node
 }

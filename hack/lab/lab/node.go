@@ -241,8 +241,8 @@ func (node *Node) Reboot(ctx context.Context) error {
 // HardReboot reboots the node as a power failure does. It returns when the
 // node has registered again.
 func (node *Node) HardReboot(ctx context.Context) error {
-	if err := node.kill(); err != nil {
-		return fmt.Errorf("failed to kill node %q: %w", node.name, err)
+	if err := node.Kill(); err != nil {
+		return err
 	}
 
 	return node.Start(ctx)
@@ -292,6 +292,23 @@ func (node *Node) Stop(ctx context.Context) error {
 	return node.disconnect()
 }
 
+// Kill ends the node at once, as a power failure does. A node that is down
+// stays down.
+func (node *Node) Kill() error {
+	if node.process == nil {
+		return nil
+	}
+
+	err := node.process.Kill()
+	node.down = time.Now()
+
+	if err = errors.Join(err, node.disconnect()); err != nil {
+		return fmt.Errorf("failed to kill node %q: %w", node.name, err)
+	}
+
+	return nil
+}
+
 func (node *Node) boot(ctx context.Context) error {
 	if node.Running() {
 		return errors.New("the node is running")
@@ -318,18 +335,6 @@ func (node *Node) boot(ctx context.Context) error {
 	node.process, err = node.lab.run(component.Node, node.logName(), path)
 
 	return err
-}
-
-// kill ends the node at once. It waits until the process is gone.
-func (node *Node) kill() error {
-	if node.process == nil {
-		return nil
-	}
-
-	err := node.process.Kill()
-	node.down = time.Now()
-
-	return errors.Join(err, node.disconnect())
 }
 
 func (node *Node) logName() string { return fmt.Sprintf("%s-boot-%d", node.name, node.boots) }

@@ -29,12 +29,11 @@ func TestGracefulRebootLeavesAFailedPod(t *testing.T) {
 
 	cluster := shared(t)
 	ctx := within(t, 3*time.Minute)
-	label, selector := own("graceful")
+	name, label, selector := own("graceful")
 
-	node, err := cluster.AddNode(ctx, "graceful", label)
-	require.NoError(t, err)
+	node := addNode(ctx, t, cluster, name, label)
 
-	_, err = cluster.ApplyDaemonSet(ctx, lab.DaemonSet("graceful", "cni", selector, lab.Critical(), lab.HostNetwork(), lab.InitContainer("install")))
+	_, err := cluster.ApplyDaemonSet(ctx, lab.DaemonSet(name, "cni", selector, lab.Critical(), lab.HostNetwork(), lab.InitContainer("install")))
 	require.NoError(t, err)
 
 	_, err = node.WaitDaemonSetPodsReady(ctx)
@@ -44,7 +43,7 @@ func TestGracefulRebootLeavesAFailedPod(t *testing.T) {
 
 	require.NoError(t, node.Stop(ctx))
 
-	pods := podsIn(ctx, t, cluster, "graceful")
+	pods := podsIn(ctx, t, cluster, name)
 	require.Len(t, pods, 1)
 
 	status, err := yaml.Marshal(pods[0].Status)
@@ -70,14 +69,14 @@ func TestGracefulRebootLeavesAFailedPod(t *testing.T) {
 	require.NoError(t, err)
 
 	for _, record := range records {
-		if !record.DeletesPod() || record.Namespace != "graceful" {
+		if !record.DeletesPod() || record.Namespace != name {
 			continue
 		}
 
 		require.NotNil(t, record.Pod, "the audit log has what was deleted")
 		assert.Equal(t, "system:serviceaccount:kube-system:daemon-set-controller", record.User)
 		assert.Equal(t, corev1.PodFailed, record.Pod.Status.Phase)
-		assert.Equal(t, "graceful", record.Pod.Spec.NodeName)
+		assert.Equal(t, name, record.Pod.Spec.NodeName)
 		assert.Equal(t, "cni", metav1.GetControllerOf(record.Pod).Name)
 	}
 }
@@ -87,18 +86,17 @@ func TestHardRebootChangesTheBootIDAndLeavesThePod(t *testing.T) {
 
 	cluster := shared(t)
 	ctx := within(t, 2*time.Minute)
-	label, selector := own("hard")
+	name, label, selector := own("hard")
 
-	node, err := cluster.AddNode(ctx, "hard", label)
-	require.NoError(t, err)
+	node := addNode(ctx, t, cluster, name, label)
 
-	_, err = cluster.ApplyDaemonSet(ctx, lab.DaemonSet("hard", "proxy", selector))
+	_, err := cluster.ApplyDaemonSet(ctx, lab.DaemonSet(name, "proxy", selector))
 	require.NoError(t, err)
 
 	_, err = node.WaitDaemonSetPodsReady(ctx)
 	require.NoError(t, err)
 
-	before, pods := node.BootID(), podsIn(ctx, t, cluster, "hard")
+	before, pods := node.BootID(), podsIn(ctx, t, cluster, name)
 
 	require.NoError(t, node.HardReboot(ctx))
 	assert.NotEqual(t, before, node.BootID())
@@ -107,14 +105,14 @@ func TestHardRebootChangesTheBootIDAndLeavesThePod(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, node.BootID(), strings.TrimSpace(string(file)))
 
-	object, err := cluster.Client().CoreV1().Nodes().Get(ctx, "hard", metav1.GetOptions{})
+	object, err := cluster.Client().CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
 	require.NoError(t, err)
 	assert.Equal(t, node.BootID(), object.Status.NodeInfo.BootID)
 
 	_, err = node.WaitDaemonSetPodsReady(ctx)
 	require.NoError(t, err)
 
-	after := podsIn(ctx, t, cluster, "hard")
+	after := podsIn(ctx, t, cluster, name)
 	require.Len(t, after, 1)
 	assert.Equal(t, pods[0].UID, after[0].UID, "the kubelet starts the same pod again")
 }
@@ -125,8 +123,8 @@ func TestRebootRunsThroughTheStagesOfTalos(t *testing.T) {
 	cluster := shared(t)
 	ctx := within(t, 2*time.Minute)
 
-	node, err := cluster.AddNode(ctx, "stages")
-	require.NoError(t, err)
+	name, _, _ := own("stages")
+	node := addNode(ctx, t, cluster, name)
 
 	healthy, err := node.WaitKubeletHealthy(ctx)
 	require.NoError(t, err)

@@ -23,12 +23,11 @@ func TestNodeWithReboundDeletesItsFailedPod(t *testing.T) {
 
 	cluster := shared(t)
 	ctx := within(t, 3*time.Minute)
-	label, selector := own("rebound")
+	name, label, selector := own("rebound")
 
-	node, err := cluster.AddNode(ctx, "rebound", label, lab.WithRebound(lab.SettleTime(time.Second)))
-	require.NoError(t, err)
+	node := addNode(ctx, t, cluster, name, label, lab.WithRebound(lab.SettleTime(time.Second)))
 
-	_, err = cluster.ApplyDaemonSet(ctx, lab.DaemonSet("rebound", "cni", selector))
+	_, err := cluster.ApplyDaemonSet(ctx, lab.DaemonSet(name, "cni", selector))
 	require.NoError(t, err)
 
 	for range 4 {
@@ -66,7 +65,7 @@ func TestNodeWithReboundDeletesItsFailedPod(t *testing.T) {
 	byNode := 0
 
 	for _, record := range records {
-		if record.DeletesPod() && record.Namespace == "rebound" && record.User == "system:node:rebound" {
+		if record.DeletesPod() && record.Namespace == name && record.User == "system:node:"+name {
 			byNode++
 
 			t.Logf("%s %s %s", record.UserAgent, record.Name, record.Pod.Status.Reason)
