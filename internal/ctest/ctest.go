@@ -23,18 +23,18 @@ import (
 
 // NewState makes an empty in-memory state in which the resources of definitions are registered, as machined registers
 // them. It is what a machine has right after its boot.
-func NewState(t testing.TB, definitions ...meta.ResourceWithRD) state.State {
-	t.Helper()
+func NewState(tb testing.TB, definitions ...meta.ResourceWithRD) state.State {
+	tb.Helper()
 
 	st := state.WrapCore(namespaced.NewState(inmem.Build))
 
-	require.NoError(t, registry.NewNamespaceRegistry(st).RegisterDefault(t.Context()))
+	require.NoError(tb, registry.NewNamespaceRegistry(st).RegisterDefault(tb.Context()))
 
 	resources := registry.NewResourceRegistry(st)
-	require.NoError(t, resources.RegisterDefault(t.Context()))
+	require.NoError(tb, resources.RegisterDefault(tb.Context()))
 
 	for _, definition := range definitions {
-		require.NoError(t, resources.Register(t.Context(), definition))
+		require.NoError(tb, resources.Register(tb.Context(), definition))
 	}
 
 	return st
@@ -42,17 +42,17 @@ func NewState(t testing.TB, definitions ...meta.ResourceWithRD) state.State {
 
 // Start runs the controllers on the state until the returned function is called, or the test ends. All their goroutines
 // have ended when that function returns.
-func Start(t testing.TB, st state.State, controllers ...controller.Controller) func() {
-	t.Helper()
+func Start(tb testing.TB, st state.State, controllers ...controller.Controller) func() {
+	tb.Helper()
 
-	rt, err := runtime.NewRuntime(st, zaptest.NewLogger(t))
-	require.NoError(t, err)
+	rt, err := runtime.NewRuntime(st, zaptest.NewLogger(tb))
+	require.NoError(tb, err)
 
 	for _, ctrl := range controllers {
-		require.NoError(t, rt.RegisterController(ctrl))
+		require.NoError(tb, rt.RegisterController(ctrl))
 	}
 
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	ctx, cancel := context.WithCancel(context.WithoutCancel(tb.Context()))
 
 	var (
 		wg     sync.WaitGroup
@@ -64,9 +64,9 @@ func Start(t testing.TB, st state.State, controllers ...controller.Controller) f
 	stop := sync.OnceFunc(func() {
 		cancel()
 		wg.Wait()
-		require.NoError(t, runErr)
+		require.NoError(tb, runErr)
 	})
-	t.Cleanup(stop)
+	tb.Cleanup(stop)
 
 	return stop
 }

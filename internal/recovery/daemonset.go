@@ -19,56 +19,67 @@ import (
 func (p *planner) planDaemonSet(rec specs.DaemonSetRecovery, pods []*Verdict) (specs.DaemonSetRecovery, bool) {
 	if subject := chooseSubject(rec, pods); subject != nil {
 		rec = p.planDelete(rec, subject)
-
-		for _, v := range pods {
-			if v != subject && (v.Class == ClassLeftover || v.Class == ClassRejected) {
-				v.Action = ActionWait
-				v.Reason += "; " + subject.Pod.Name + " comes first"
-			}
-		}
+		putOff(pods, subject)
 
 		return rec, true
 	}
-
-	inCare := rec.FailedPodUID != "" && rec.Phase != specs.DaemonSetPhaseSkipped && rec.Phase != specs.DaemonSetPhaseUnrelated
 
 	if held := find(pods, func(v *Verdict) bool { return v.Class == ClassDeleting && len(v.Pod.Finalizers) > 0 }); held != nil {
-		rec = adopt(rec, held.Pod)
-		rec.Phase = specs.DaemonSetPhaseBlocked
-		rec.NextAttemptAt = time.Time{}
-		rec.LastError = fmt.Sprintf("pod %q is held by finalizers: %s", held.Pod.Name, strings.Join(held.Pod.Finalizers, ", "))
-
-		return rec, true
+		return blockedByFinalizers(rec, held.Pod), true
 	}
 
-	if inCare && rec.Phase != specs.DaemonSetPhaseRecovered && replacementOf(rec, pods) != nil {
+	left := find(pods, func(v *Verdict) bool { return v.Class == ClassOptedOut || v.Class == ClassUnrelated })
+
+	switch {
+	case isInCare(rec) && (left == nil || rec.Phase != specs.DaemonSetPhaseRecovered && replacementOf(rec, pods) != nil):
 		return p.follow(rec, pods), true
-	}
-
-	if left := find(pods, func(v *Verdict) bool { return v.Class == ClassOptedOut || v.Class == ClassUnrelated }); left != nil {
-		rec = adopt(rec, left.Pod)
-		rec.NextAttemptAt = time.Time{}
-		rec.Phase = specs.DaemonSetPhaseUnrelated
-
-		if left.Class == ClassOptedOut {
-			rec.Phase = specs.DaemonSetPhaseSkipped
-		}
-
-		return rec, true
-	}
-
-	if inCare {
-		return p.follow(rec, pods), true
-	}
-
-	// What was left alone is gone: nothing to tell any more, except that the pods deleted in this boot stay counted.
-	if rec.Attempts == 0 {
+	case left != nil:
+		return leftAlone(rec, left), true
+	case rec.Attempts == 0:
+		// What was left alone is gone, and nothing was ever done.
 		return rec, false
+	default:
+		// What was left alone is gone, but the DaemonSet's pods were ours to bring back before.
+		rec.Phase = specs.DaemonSetPhaseReplacing
+
+		return p.follow(rec, pods), true
+	}
+}
+
+// isInCare tells whether the record is about a pod that was, or is, to be replaced.
+func isInCare(rec specs.DaemonSetRecovery) bool {
+	return rec.FailedPodUID != "" && rec.Phase != specs.DaemonSetPhaseSkipped && rec.Phase != specs.DaemonSetPhaseUnrelated
+}
+
+// putOff makes all pods but the subject wait for their turn.
+func putOff(pods []*Verdict, subject *Verdict) {
+	for _, v := range pods {
+		if v != subject && (v.Class == ClassLeftover || v.Class == ClassRejected) {
+			v.Action = ActionWait
+			v.Reason += "; " + subject.Pod.Name + " comes first"
+		}
+	}
+}
+
+func blockedByFinalizers(rec specs.DaemonSetRecovery, pod Pod) specs.DaemonSetRecovery {
+	rec = adopt(rec, pod)
+	rec.Phase = specs.DaemonSetPhaseBlocked
+	rec.NextAttemptAt = time.Time{}
+	rec.LastError = fmt.Sprintf("pod %q is held by finalizers: %s", pod.Name, strings.Join(pod.Finalizers, ", "))
+
+	return rec
+}
+
+func leftAlone(rec specs.DaemonSetRecovery, v *Verdict) specs.DaemonSetRecovery {
+	rec = adopt(rec, v.Pod)
+	rec.NextAttemptAt = time.Time{}
+	rec.Phase = specs.DaemonSetPhaseUnrelated
+
+	if v.Class == ClassOptedOut {
+		rec.Phase = specs.DaemonSetPhaseSkipped
 	}
 
-	rec.Phase = specs.DaemonSetPhaseReplacing
-
-	return p.follow(rec, pods), true
+	return rec
 }
 
 // chooseSubject returns the pod to deal with: the one that the record is about already, else the oldest one.

@@ -110,7 +110,7 @@ func TestTheNodeWaitsForTheListOfItsPods(t *testing.T) {
 func TestTheMessageNamesTheFirstThreeAndCountsTheRest(t *testing.T) {
 	t.Parallel()
 
-	var left []recovery.Pod
+	left := make([]recovery.Pod, 0, 5)
 	for _, name := range []string{"e", "d", "c", "b", "a"} {
 		left = append(left, podOf(name, name+"-1", because("NodeShutdown")))
 	}

@@ -55,6 +55,8 @@ func FuzzNoHistoryLeadsToAForbiddenDelete(f *testing.F) {
 
 // play lets a node live for some steps, every choice in them made by choose, and returns the number of deletes.
 func play(t *testing.T, steps int, choose func(n int) int) int {
+	t.Helper()
+
 	w := &world{choose: choose, now: now, tried: map[string]map[string]bool{}, pods: map[string]recovery.Pod{}}
 	w.facts = facts()
 	w.facts.Settings.RejectionCap = 1 + choose(3)
@@ -160,6 +162,8 @@ func (w *world) finish() {
 
 // decide asks twice, with the pods in another order the second time.
 func (w *world) decide(t *testing.T) recovery.Decision {
+	t.Helper()
+
 	w.facts.Link.Pods = slices.SortedFunc(maps.Values(w.pods), func(a, b recovery.Pod) int { return len(a.UID) - len(b.UID) })
 
 	again := w.facts
@@ -175,6 +179,8 @@ func (w *world) decide(t *testing.T) recovery.Decision {
 }
 
 func (w *world) check(t *testing.T, decision recovery.Decision) {
+	t.Helper()
+
 	for _, pod := range decision.Deletes() {
 		require.Zero(t, decision.Obstacle, "deleted through a closed gate")
 		require.True(t, pod.Failed, "deleted a pod that has not failed: %+v", pod)

@@ -259,7 +259,7 @@ func rejected(pod *core.Pod) { pod.Failed, pod.Reason = true, "UnexpectedAdmissi
 func ready(pod *core.Pod) { pod.Ready, pod.Summary = true, "Running" }
 
 // become waits until the only living pod of the DaemonSet is there and changes it.
-func (c *cluster) become(t *testing.T, daemonSet string, change func(*core.Pod)) core.Pod {
+func (c *cluster) become(t *testing.T, daemonSet string, change func(*core.Pod)) {
 	t.Helper()
 
 	c.mu.Lock()
@@ -276,8 +276,6 @@ func (c *cluster) become(t *testing.T, daemonSet string, change func(*core.Pod))
 
 	require.Len(t, found, 1)
 	c.edit(found[0], change)
-
-	return found[0]
 }
 
 var errAway = errors.New("dial tcp 127.0.0.1:6443: connect: connection refused")

@@ -66,7 +66,7 @@ func TestNothingIsAskedOfTheAPIServerBeforeTheKubeletIsHealthy(t *testing.T) {
 			{"named", func() { m.nodename(nodeName, false) }, "waiting for the kubelet to run"},
 			{"with a kubeconfig of the boot before", func() { m.kubeconfig("first") }, "waiting for the kubelet to run"},
 			{"with a lifecycle", m.lifecycle, "waiting for the kubelet to run"},
-			{"with a running kubelet", func() { m.kubelet(true, false) }, "waiting for the kubelet to be healthy"},
+			{"with a running kubelet", func() { m.kubelet(false) }, "waiting for the kubelet to be healthy"},
 		} {
 			step.do()
 			after(time.Minute)
@@ -75,7 +75,7 @@ func TestNothingIsAskedOfTheAPIServerBeforeTheKubeletIsHealthy(t *testing.T) {
 			assert.Zero(t, m.cluster.connections(), step.name)
 		}
 
-		m.kubelet(true, true)
+		m.kubelet(true)
 		assert.Len(t, m.cluster.deleted(), 1)
 	})
 }
@@ -149,7 +149,7 @@ func TestTheWatchIsOpenedAgainWhenTheKubeletComesBack(t *testing.T) {
 		assert.Equal(t, specs.PhaseWaiting, m.phase())
 
 		pod := m.cluster.create("gpu", rejected)
-		m.kubelet(true, true)
+		m.kubelet(true)
 
 		assert.Equal(t, []string{pod.Name}, m.cluster.deleted())
 		m.cluster.become(t, "gpu", ready)
@@ -169,7 +169,7 @@ func TestAKubeletRestartThatFellBetweenTwoPassesIsNoticed(t *testing.T) {
 		require.Equal(t, specs.PhaseRecovered, m.phase())
 		time.Sleep(time.Minute)
 		m.kubeletStops()
-		m.kubelet(true, true)
+		m.kubelet(true)
 
 		m.start()
 		after(time.Second)
@@ -358,7 +358,7 @@ func TestAMachineThatDoesNotRegisterIsDisabled(t *testing.T) {
 		m.nodename(nodeName, true)
 		m.stage(runtime.MachineStageRunning)
 		m.lifecycle()
-		m.kubelet(true, true)
+		m.kubelet(true)
 		after(time.Minute)
 
 		assert.Equal(t, specs.PhaseDisabled, m.phase())

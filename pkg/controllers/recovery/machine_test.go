@@ -91,8 +91,8 @@ func (m *machine) up() {
 	m.nodename(nodeName, false)
 	m.kubeconfig("first")
 	m.lifecycle()
-	m.kubelet(true, false)
-	m.kubelet(true, true)
+	m.kubelet(false)
+	m.kubelet(true)
 }
 
 func (m *machine) stage(stage runtime.MachineStage) {
@@ -115,9 +115,10 @@ func (m *machine) lifecycle() {
 	modify(m, k8s.NewKubeletLifecycle(k8s.NamespaceName, k8s.KubeletLifecycleID), func(*k8s.KubeletLifecycle) {})
 }
 
-func (m *machine) kubelet(running, healthy bool) {
+// kubelet is what the service looks like while it runs; when it does not, there is no resource.
+func (m *machine) kubelet(healthy bool) {
 	modify(m, v1alpha1.NewService("kubelet"), func(r *v1alpha1.Service) {
-		r.TypedSpec().Running, r.TypedSpec().Healthy = running, healthy
+		r.TypedSpec().Running, r.TypedSpec().Healthy = true, healthy
 	})
 }
 

@@ -177,8 +177,8 @@ func fill(v reflect.Value, n int) int {
 		return n + 1
 	}
 
-	for i := range v.NumField() {
-		n = fill(v.Field(i), n)
+	for _, field := range v.Fields() {
+		n = fill(field, n)
 	}
 
 	return n
@@ -248,9 +248,7 @@ func TestThePrintColumnsAreFieldsOfTheSpec(t *testing.T) {
 }
 
 func hasField(in reflect.Type, path []string) bool {
-	for i := range in.NumField() {
-		field := in.Field(i)
-
+	for field := range in.Fields() {
 		if name, _, _ := strings.Cut(field.Tag.Get("yaml"), ","); name == path[0] {
 			return len(path) == 1 || hasField(field.Type, path[1:])
 		}
