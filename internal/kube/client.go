@@ -22,7 +22,7 @@ const (
 
 	// dialTimeout bounds the making of a connection. It is what Talos gives its own clients.
 	dialTimeout = 15 * time.Second
-	// requestTimeout bounds every request but the watch.
+	// requestTimeout bounds every request, a watch until the server has answered it.
 	requestTimeout = 15 * time.Second
 
 	contentType       = "application/vnd.kubernetes.protobuf"
@@ -42,14 +42,14 @@ type Client struct {
 // Open reads the kubeconfig at path and makes a client of it. It sends no request: an API server that is away, or a
 // certificate that it does not accept, shows in the first one.
 //
-// The transport belongs to this client alone. Those that client-go makes are kept in a cache for the life of the
-// process, one for every certificate that ever was.
+// The transport belongs to this client alone. Those that client-go makes are kept in a cache of the process, one for
+// every certificate that ever was, and only the garbage collector may take them out again.
 func Open(path string) (*Client, error) {
 	if path == "" {
 		return nil, fmt.Errorf("failed to load kubeconfig: no path given")
 	}
 
-	config, err := clientcmd.BuildConfigFromFlags("", path)
+	config, err := load(path)
 	if err != nil {
 		return nil, fmt.Errorf("failed to load kubeconfig %q: %w", path, err)
 	}
@@ -60,14 +60,21 @@ func Open(path string) (*Client, error) {
 	// The caller deletes a few pods at a time; to hold those up here would only hide it.
 	config.QPS = -1
 
+	// Left as files, the certificate would be read at every handshake, and nothing would look at it before the first.
+	if err = rest.LoadTLSFiles(config); err != nil {
+		return nil, fmt.Errorf("failed to load the certificates of kubeconfig %q: %w", path, err)
+	}
+
 	tlsConfig, err := rest.TLSConfigFor(config)
 	if err != nil {
 		return nil, fmt.Errorf("failed to load the certificates of kubeconfig %q: %w", path, err)
 	}
 
 	transport := utilnet.SetTransportDefaults(&http.Transport{
-		TLSClientConfig: tlsConfig,
-		DialContext:     (&net.Dialer{Timeout: dialTimeout, KeepAlive: dialTimeout}).DialContext,
+		Proxy:                 config.Proxy,
+		TLSClientConfig:       tlsConfig,
+		DialContext:           (&net.Dialer{Timeout: dialTimeout, KeepAlive: dialTimeout}).DialContext,
+		ResponseHeaderTimeout: requestTimeout,
 	})
 
 	roundTripper, err := rest.HTTPWrappersForConfig(config, transport)
@@ -75,12 +82,27 @@ func Open(path string) (*Client, error) {
 		return nil, fmt.Errorf("failed to use kubeconfig %q: %w", path, err)
 	}
 
-	core, err := corev1client.NewForConfigAndClient(config, &http.Client{Transport: roundTripper})
+	core, err := corev1client.NewForConfigAndClient(config, &http.Client{Transport: witness{roundTripper}})
 	if err != nil {
 		return nil, fmt.Errorf("failed to use kubeconfig %q: %w", path, err)
 	}
 
 	return &Client{core: core, transport: transport}, nil
+}
+
+// load reads the kubeconfig at path and nothing else: clientcmd's own short cut takes the service account of the pod that
+// it may be running in if the file turns out to be empty.
+func load(path string) (*rest.Config, error) {
+	file, err := clientcmd.LoadFromFile(path)
+	if err != nil {
+		return nil, err
+	}
+
+	if err = clientcmd.ResolveLocalPaths(file); err != nil {
+		return nil, err
+	}
+
+	return clientcmd.NewDefaultClientConfig(*file, &clientcmd.ConfigOverrides{}).ClientConfig()
 }
 
 // Close closes the connections that no request is using. A watch ends with its own context.

@@ -6,10 +6,9 @@ package kube
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
-	"fmt"
 	"net"
+	"regexp"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -44,24 +43,31 @@ func IsIdentity(err error) bool {
 	return apierrors.IsUnauthorized(err) || errors.As(err, &record) || errors.As(err, &verification)
 }
 
-// Describe words an error for a status: on one line, and the same for as long as the cause is the same. The addresses of
-// this side's end and the times of day, which net and x509 put into theirs, would change it with every try.
+// unstable are the parts of an error's text that change from one try to the next while its cause does not.
+var unstable = []struct {
+	pattern *regexp.Regexp
+	stable  string
+}{
+	// The address of this side's end. The errors of a name lookup hold it as text only.
+	{regexp.MustCompile(`\b((?:tcp|udp)[46]?) \S+->`), "$1 "},
+	// The query of a URL; that of a watch has a random timeout in it.
+	{regexp.MustCompile(`(\bhttps?://[^\s"?]+)\?[^\s"]*`), "$1"},
+	// The time of day, which x509 compares a certificate's with.
+	{regexp.MustCompile(`\bcurrent time \S+ is\b`), "current time is"},
+	// The numbers of HTTP/2's streams.
+	{regexp.MustCompile(`\bLastStreamID=\d+, `), ""},
+	{regexp.MustCompile(`\bstream ID \d+; `), ""},
+	// What client-go got when it had tried the same request before.
+	{regexp.MustCompile(` - error from a previous attempt: .*`), ""},
+}
+
+// Describe words an error for a status: on one line, and the same for as long as the cause is the same.
 func Describe(err error) string {
-	text := err.Error()
+	text := strings.Join(strings.Fields(err.Error()), " ")
 
-	var operation *net.OpError
-	if errors.As(err, &operation) && operation.Source != nil {
-		stable := *operation
-		stable.Source = nil
-		text = strings.ReplaceAll(text, operation.Error(), stable.Error())
+	for _, part := range unstable {
+		text = part.pattern.ReplaceAllString(text, part.stable)
 	}
 
-	var certificate x509.CertificateInvalidError
-	if errors.As(err, &certificate) && certificate.Reason == x509.Expired {
-		stable := fmt.Sprintf("x509: certificate is valid from %s until %s only",
-			certificate.Cert.NotBefore.UTC().Format("2006-01-02 15:04:05"), certificate.Cert.NotAfter.UTC().Format("2006-01-02 15:04:05"))
-		text = strings.ReplaceAll(text, certificate.Error(), stable)
-	}
-
-	return strings.Join(strings.Fields(text), " ")
+	return text
 }

@@ -94,7 +94,7 @@ func factsOf(pod *corev1.Pod) recovery.Pod {
 		Created:          pod.CreationTimestamp.Time,
 		Deleting:         pod.DeletionTimestamp != nil,
 		Finalizers:       pod.Finalizers,
-		Mirror:           pod.Annotations[corev1.MirrorPodAnnotationKey] != "",
+		Mirror:           isMirror(pod),
 		OptedOut:         pod.Annotations[recovery.SkipAnnotation] == "true",
 		Summary:          summary(pod),
 	}
@@ -127,6 +127,15 @@ func condition(pod *corev1.Pod, kind corev1.PodConditionType) *corev1.PodConditi
 
 func isTrue(c *corev1.PodCondition) bool { return c != nil && c.Status == corev1.ConditionTrue }
 
+func isFalse(c *corev1.PodCondition) bool { return c != nil && c.Status == corev1.ConditionFalse }
+
+// isMirror is true for a pod with the annotation, whatever its value; so do the kubelet and NodeRestriction tell them.
+func isMirror(pod *corev1.Pod) bool {
+	_, ok := pod.Annotations[corev1.MirrorPodAnnotationKey]
+
+	return ok
+}
+
 func isDisruptedByKubelet(pod *corev1.Pod) bool {
 	c := condition(pod, corev1.DisruptionTarget)
 
@@ -145,7 +154,7 @@ func summary(pod *corev1.Pod) string {
 		}
 	}
 
-	if scheduled := condition(pod, corev1.PodScheduled); scheduled != nil && scheduled.Status == corev1.ConditionFalse {
+	if scheduled := condition(pod, corev1.PodScheduled); isFalse(scheduled) && scheduled.Reason != "" {
 		return phase + ": " + scheduled.Reason
 	}
 

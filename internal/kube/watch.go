@@ -6,9 +6,10 @@ package kube
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"net/http"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -20,14 +21,13 @@ import (
 	"github.com/talos-rebound/rebound/internal/recovery"
 )
 
-// WatchPods calls changed with all pods of the node, first when they have been listed and then after every change, from
-// one goroutine at a time. Changes in quick succession may come as one.
+// WatchPods calls changed with all pods of the node, in no particular order, first when they have been listed and then
+// after every change, from one goroutine at a time. Changes in quick succession may come as one.
 //
 // It returns when ctx ends, with nil, or when a request fails, with the reason. It does not retry: to be told nothing
-// must never look like nothing happens, and the identity may have to be read anew. When it returns, all it started has
-// ended.
+// must never look like nothing happens, and the identity may have to be read anew. What it started ends with it.
 func (c *Client) WatchPods(ctx context.Context, node string, changed func([]recovery.Pod)) error {
-	ctx, fail := context.WithCancelCause(ctx)
+	watching, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 
 	notify := make(chan struct{}, 1)
@@ -54,7 +54,8 @@ func (c *Client) WatchPods(ctx context.Context, node string, changed func([]reco
 	go func() {
 		defer close(stopped)
 
-		informer.RunWithContext(ctx)
+		// What client-go would log is what this returns.
+		informer.RunWithContext(logr.NewContext(watching, logr.Discard()))
 	}()
 
 	defer func() {
@@ -63,8 +64,8 @@ func (c *Client) WatchPods(ctx context.Context, node string, changed func([]reco
 	}()
 
 	select {
-	case <-ctx.Done():
-		return failure(ctx, node)
+	case <-watching.Done():
+		return failure(ctx, watching, node)
 	case <-informer.HasSyncedChecker().Done():
 	}
 
@@ -72,17 +73,18 @@ func (c *Client) WatchPods(ctx context.Context, node string, changed func([]reco
 		changed(podsIn(store))
 
 		select {
-		case <-ctx.Done():
-			return failure(ctx, node)
+		case <-watching.Done():
+			return failure(ctx, watching, node)
 		case <-notify:
 		}
 	}
 }
 
-// failure is why the watch ended: nil if its caller wanted it to.
-func failure(ctx context.Context, node string) error {
-	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) && !errors.Is(cause, context.DeadlineExceeded) {
-		return fmt.Errorf("failed to watch the pods of node %q: %w", node, cause)
+// failure is why the watch ended: nil if its caller wanted it to. The reason itself does not tell, as the net package
+// lets its time-outs pass for the end of a context.
+func failure(ctx, watching context.Context, node string) error {
+	if ctx.Err() == nil {
+		return fmt.Errorf("failed to watch the pods of node %q: %w", node, context.Cause(watching))
 	}
 
 	return nil
@@ -97,37 +99,64 @@ func (c *Client) podsOf(node string, fail func(error)) *cache.ListWatch {
 		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 			options.FieldSelector = selector
 
-			list, err := pods.List(ctx, options)
-			if err != nil && !isRecoverable(ctx, err, options) {
-				fail(err)
-			}
+			list, err := pods.List(withWitness(ctx, fail), options)
 
-			return list, err
+			return list, judge(ctx, err, options, fail)
 		},
 		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
 			options.FieldSelector = selector
 
-			watcher, err := pods.Watch(ctx, options)
-			if err != nil && !isRecoverable(ctx, err, options) {
-				fail(err)
-			}
+			watcher, err := pods.Watch(withWitness(ctx, fail), options)
 
-			return watcher, err
+			return watcher, judge(ctx, err, options, fail)
 		},
 	}
 }
 
+// judge reports an error that ends the watch, and returns what to tell client-go. That is not the error itself, as it
+// sleeps on some of them, even when the context has ended.
+func judge(ctx context.Context, err error, options metav1.ListOptions, fail func(error)) error {
+	if err == nil || isRecoverable(err, options) {
+		return err
+	}
+
+	fail(err)
+
+	return ctx.Err()
+}
+
 // isRecoverable is true for the errors that client-go's reflector answers with another request at once: a resource
 // version that is too old or too new, and an API server that cannot stream the list (before Kubernetes 1.34 it may not).
-func isRecoverable(ctx context.Context, err error, options metav1.ListOptions) bool {
+func isRecoverable(err error, options metav1.ListOptions) bool {
 	switch {
-	case ctx.Err() != nil:
-		return true
 	case apierrors.IsResourceExpired(err), apierrors.IsGone(err), apierrors.HasStatusCause(err, metav1.CauseTypeResourceVersionTooLarge):
 		return true
 	default:
 		return options.SendInitialEvents != nil && (apierrors.IsInvalid(err) || apierrors.IsBadRequest(err))
 	}
+}
+
+// witness is a transport that reports its errors to the context of the request, if that asks for it, before client-go
+// sees them. client-go takes a connection that is closed or not made in time for the end of a watch and tries again, for
+// good and without a word. This is what a load balancer without a server behind it looks like, such as Talos' KubePrism.
+type witness struct{ http.RoundTripper }
+
+type witnessKey struct{}
+
+func withWitness(ctx context.Context, report func(error)) context.Context {
+	return context.WithValue(ctx, witnessKey{}, report)
+}
+
+// RoundTrip implements http.RoundTripper.
+func (w witness) RoundTrip(request *http.Request) (*http.Response, error) {
+	response, err := w.RoundTripper.RoundTrip(request)
+	if err != nil {
+		if report, ok := request.Context().Value(witnessKey{}).(func(error)); ok {
+			report(err)
+		}
+	}
+
+	return response, err
 }
 
 func podsIn(store cache.Store) []recovery.Pod {

@@ -1,0 +1,164 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package kube_test
+
+import (
+	"crypto/tls"
+	"errors"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/talos-rebound/rebound/internal/kube"
+)
+
+func TestBootIDIsThatOfTheNode(t *testing.T) {
+	t.Parallel()
+
+	for _, bootID := range []string{"8f0c0a8e-6f0e-4d5e-9a51-5a3b1e0c7d11", ""} {
+		requests := make(chan *http.Request, 1)
+
+		client := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			requests <- r
+
+			nodeWith(bootID)(w, r)
+		}).open(t)
+
+		got, err := client.BootID(t.Context(), node)
+		require.NoError(t, err)
+		assert.Equal(t, bootID, got)
+
+		request := receive(t, requests, "the request")
+		assert.Equal(t, "GET /api/v1/nodes/"+node, request.Method+" "+request.URL.String())
+		assert.Equal(t, "rebound", request.UserAgent())
+		assert.Equal(t, 2, request.ProtoMajor)
+	}
+}
+
+func TestBootIDFails(t *testing.T) {
+	t.Parallel()
+
+	for _, tc := range []struct {
+		name string
+		open func(*testing.T) *kube.Client
+		// is what the error is, besides one that names the node.
+		is func(error) bool
+		// identity is whether a new client may help.
+		identity bool
+		want     string
+	}{
+		{
+			name: "when the node does not exist",
+			open: func(t *testing.T) *kube.Client {
+				t.Helper()
+
+				return serve(t, refusing(apierrors.NewNotFound(nodes, node))).open(t)
+			},
+			is: apierrors.IsNotFound, want: `nodes "worker-1" not found`,
+		},
+		{
+			name: "when the node is another's",
+			open: func(t *testing.T) *kube.Client {
+				t.Helper()
+
+				return serve(t, refusing(apierrors.NewForbidden(nodes, node, errors.New("not yours")))).open(t)
+			},
+			is: kube.IsRefused, want: "not yours",
+		},
+		{
+			name: "when the server is away",
+			open: func(t *testing.T) *kube.Client {
+				t.Helper()
+
+				s := serve(t, succeeding)
+				s.stop()
+
+				return s.open(t)
+			},
+			want: "connection refused",
+		},
+		{
+			name: "when the server does not accept the certificate",
+			open: func(t *testing.T) *kube.Client {
+				t.Helper()
+
+				return serve(t, refusing(apierrors.NewUnauthorized("Unauthorized"))).open(t)
+			},
+			is: apierrors.IsUnauthorized, identity: true, want: "Unauthorized",
+		},
+		{
+			// In TLS 1.3 the client is done with the handshake before it is told, and its next write may fail first.
+			name: "when the server does not accept the certificate in the handshake",
+			open: func(t *testing.T) *kube.Client {
+				t.Helper()
+
+				stranger := newAuthority(t).issue(t)
+
+				return serve(t, succeeding, func(s *server) { s.TLS.MaxVersion = tls.VersionTLS12 }).open(t,
+					func(config *clientcmdapi.Config) {
+						user := config.AuthInfos["default"]
+						user.ClientCertificateData, user.ClientKeyData = stranger.certificate, stranger.key
+					})
+			},
+			identity: true, want: "remote error: tls: ",
+		},
+		{
+			name: "when the server's certificate is another authority's",
+			open: func(t *testing.T) *kube.Client {
+				t.Helper()
+
+				return serve(t, succeeding, presenting(t, newAuthority(t).issue(t))).open(t)
+			},
+			identity: true, want: "certificate signed by unknown authority",
+		},
+		{
+			name: "when the server's certificate has expired",
+			open: func(t *testing.T) *kube.Client {
+				t.Helper()
+
+				return serve(t, succeeding, func(s *server) {
+					s.TLS.Certificates[0] = s.authority.issue(t, expired).tls(t)
+				}).open(t)
+			},
+			identity: true, want: "certificate has expired or is not yet valid: current time is after 20",
+		},
+		{
+			name: "when the server's authority has expired",
+			open: func(t *testing.T) *kube.Client {
+				t.Helper()
+
+				issuer := newAuthority(t, expired)
+
+				return serve(t, succeeding, presenting(t, issuer.issue(t))).open(t, func(config *clientcmdapi.Config) {
+					config.Clusters["default"].CertificateAuthorityData = issuer.pem()
+				})
+			},
+			identity: true, want: "certificate has expired or is not yet valid: current time is after 20",
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+
+			client := tc.open(t)
+			_, err := client.BootID(t.Context(), node)
+
+			require.ErrorContains(t, err, `failed to read node "worker-1": `)
+			assert.Contains(t, kube.Describe(err), tc.want)
+			assert.Equal(t, tc.identity, kube.IsIdentity(err), "%v", err)
+
+			if tc.is != nil {
+				assert.True(t, tc.is(err), "%v", err)
+			}
+
+			_, again := client.BootID(t.Context(), node)
+			require.Error(t, again)
+			assert.Equal(t, kube.Describe(err), kube.Describe(again))
+		})
+	}
+}
