@@ -22,9 +22,13 @@ func (c *Client) DeletePod(ctx context.Context, pod recovery.Pod) error {
 
 	uid := types.UID(pod.UID)
 
-	err := c.core.Pods(pod.Namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{
-		Preconditions: &metav1.Preconditions{UID: &uid},
-	})
+	// Not the typed client: it would send the delete again by itself when the server says "later", and the caller has to
+	// look before every single one whether it may still be sent.
+	err := c.core.RESTClient().Delete().
+		Namespace(pod.Namespace).Resource("pods").Name(pod.Name).
+		Body(&metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}}).
+		MaxRetries(0).
+		Do(ctx).Error()
 	if err != nil {
 		return fmt.Errorf("failed to delete pod %q: %w", pod.Namespace+"/"+pod.Name, err)
 	}
