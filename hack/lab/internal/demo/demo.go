@@ -1,0 +1,125 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+// Package demo reboots two nodes of a lab side by side, one with rebound and
+// one without, and reports how long each takes to get its DaemonSet pods back.
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+
+	"github.com/talos-rebound/rebound/hack/lab/lab"
+)
+
+const (
+	withRebound    = "worker-a"
+	withoutRebound = "worker-b"
+)
+
+var errInterrupted = errors.New("interrupted, nothing was reported")
+
+// Options are what a run of the demo may be given.
+type Options struct {
+	// Reboots is how often the nodes are rebooted; at least once.
+	Reboots int
+	// Out is the folder for the reports. It is created if need be.
+	Out string
+}
+
+// Run runs the demo and writes progress and results to w. The error says what
+// rebound has failed to do, if the run itself went through; the reports are
+// written in that case too.
+func Run(ctx context.Context, options Options, w io.Writer) (err error) {
+	if options.Reboots < 1 {
+		return fmt.Errorf("--reboots is %d: the nodes have to be rebooted at least once", options.Reboots)
+	}
+
+	// A folder that cannot be written to is better known before than after.
+	files, err := openFolder(options.Out)
+	if err != nil {
+		return err
+	}
+
+	progress := newProgress(w, options.Reboots, withRebound, withoutRebound)
+	defer progress.close()
+
+	report, err := measure(ctx, options.Reboots, progress)
+	if err != nil {
+		return err
+	}
+
+	progress.close()
+
+	if err := errors.Join(files.write(report), writeTable(w, report)); err != nil {
+		return err
+	}
+
+	fmt.Fprintf(w, "\nreports: %s\n         %s\n", files.path(jsonFile), files.path(htmlFile))
+
+	return report.check()
+}
+
+// measure starts a lab, runs everything on it, and stops it.
+func measure(ctx context.Context, reboots int, progress *progress) (report *Report, err error) {
+	progress.say("starting etcd, kube-apiserver, kube-controller-manager and kube-scheduler %s", kubernetesVersion())
+
+	cluster, err := lab.Start(ctx)
+	if err != nil {
+		return nil, err
+	}
+
+	defer func() {
+		if ctx.Err() != nil {
+			// What was going on when it was interrupted tells nothing.
+			err = errInterrupted
+		}
+
+		err = errors.Join(err, cluster.Close())
+	}()
+
+	race, err := lineUp(ctx, cluster, progress)
+	if err != nil {
+		return nil, err
+	}
+
+	floor, err := race.measureFloor(ctx)
+	if err != nil {
+		return nil, err
+	}
+
+	for range reboots {
+		if err := race.reboot(ctx); err != nil {
+			return nil, err
+		}
+	}
+
+	records, err := cluster.Audit()
+	if err != nil {
+		return nil, err
+	}
+
+	return newReport(kubernetesVersion(), floor, race.results, records), nil
+}
+
+// kubernetesVersion is the version of the Kubernetes module in this binary. A
+// Kubernetes that was not built by its own scripts does not know its version,
+// and a test binary does not know its modules.
+func kubernetesVersion() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+
+	for _, module := range info.Deps {
+		if module.Path == "k8s.io/kubernetes" {
+			return module.Version
+		}
+	}
+
+	return "unknown"
+}

@@ -1,0 +1,78 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package demo_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/talos-rebound/rebound/hack/lab/component"
+	"github.com/talos-rebound/rebound/hack/lab/internal/demo"
+)
+
+func TestMain(m *testing.M) {
+	component.RunIfAsked()
+	os.Exit(m.Run())
+}
+
+func TestDemoRebootsBothNodesAndReports(t *testing.T) {
+	t.Parallel()
+
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	defer cancel()
+
+	var out bytes.Buffer
+
+	folder := filepath.Join(t.TempDir(), "a", "b")
+
+	err := demo.Run(ctx, demo.Options{Reboots: 2, Out: folder}, &out)
+	require.NoError(t, err, out.String())
+
+	text, err := os.ReadFile(filepath.Join(folder, "report.json"))
+	require.NoError(t, err)
+
+	var report demo.Report
+
+	require.NoError(t, json.Unmarshal(text, &report))
+
+	assert.NotEmpty(t, report.KubernetesVersion)
+	assert.Positive(t, report.FloorSeconds)
+	assert.Len(t, report.Reboots, 4)
+	assert.FileExists(t, filepath.Join(folder, "report.html"))
+	assert.FileExists(t, filepath.Join(folder, "report.svg"))
+}
+
+func TestDemoRefusesBadOptionsBeforeItStartsAnything(t *testing.T) {
+	t.Parallel()
+
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+
+	for _, tc := range []struct {
+		name    string
+		options demo.Options
+		says    string
+	}{
+		{"no reboots", demo.Options{Out: t.TempDir()}, "--reboots is 0: the nodes have to be rebooted at least once"},
+		{"a file in the place of the folder", demo.Options{Reboots: 1, Out: file}, "failed to create folder for reports"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+
+			var out bytes.Buffer
+
+			assert.ErrorContains(t, demo.Run(t.Context(), tc.options, &out), tc.says)
+			assert.Empty(t, out.String())
+		})
+	}
+}

@@ -1,0 +1,131 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package demo
+
+import (
+	"bytes"
+	"fmt"
+	"image/color"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgsvg"
+)
+
+const (
+	plotWidth  = 18 * vg.Centimeter
+	plotHeight = 10 * vg.Centimeter
+
+	// leastSeconds is drawn for less: a log scale has no zero.
+	leastSeconds = 0.1
+)
+
+var (
+	reboundColor = color.RGBA{R: 0x1b, G: 0x7f, B: 0x5c, A: 0xff}
+	withoutColor = color.RGBA{R: 0xc2, G: 0x41, B: 0x0c, A: 0xff}
+	floorColor   = color.RGBA{R: 0x64, G: 0x6c, B: 0x78, A: 0xff}
+)
+
+// plot draws the curves of both nodes over the reboots, as SVG.
+func (report *Report) plot() ([]byte, error) {
+	p := plot.New()
+	p.Title.Text = "Until all DaemonSet pods are Ready again"
+	p.X.Label.Text = "reboot"
+	p.Y.Label.Text = "seconds after the kubelet is healthy (log scale)"
+	p.Y.Scale = plot.LogScale{}
+	p.Y.Tick.Marker = plot.TickerFunc(secondTicks)
+	p.X.Tick.Marker = plot.TickerFunc(rebootTicks)
+	p.Y.Min, p.Y.Max = leastSeconds, 10
+	p.Legend.Top, p.Legend.Left = true, true
+	p.Add(plotter.NewGrid())
+
+	rows := report.rows()
+	with, without := make(plotter.XYs, len(rows)), make(plotter.XYs, len(rows))
+
+	for i, row := range rows {
+		with[i] = point(row.Reboot, row.With.RecoverySeconds)
+		without[i] = point(row.Reboot, row.Without.RecoverySeconds)
+	}
+
+	floor := plotter.XYs{point(1, report.FloorSeconds), point(len(with), report.FloorSeconds)}
+
+	if err := addCurve(p, "without rebound", without, withoutColor); err != nil {
+		return nil, err
+	}
+
+	if err := addCurve(p, "with rebound", with, reboundColor); err != nil {
+		return nil, err
+	}
+
+	line, err := plotter.NewLine(floor)
+	if err != nil {
+		return nil, fmt.Errorf("failed to plot the floor: %w", err)
+	}
+
+	line.Color, line.Dashes = floorColor, []vg.Length{vg.Points(4), vg.Points(4)}
+	p.Add(line)
+	p.Legend.Add("floor: a plain delete of a healthy pod", line)
+
+	canvas := vgsvg.New(plotWidth, plotHeight)
+	p.Draw(draw.New(canvas))
+
+	var svg bytes.Buffer
+
+	if _, err := canvas.WriteTo(&svg); err != nil {
+		return nil, fmt.Errorf("failed to draw the plot: %w", err)
+	}
+
+	return svg.Bytes(), nil
+}
+
+func addCurve(p *plot.Plot, name string, points plotter.XYs, c color.Color) error {
+	line, dots, err := plotter.NewLinePoints(points)
+	if err != nil {
+		return fmt.Errorf("failed to plot %q: %w", name, err)
+	}
+
+	line.Color, line.Width = c, vg.Points(2)
+	dots.Color, dots.Shape, dots.Radius = c, draw.CircleGlyph{}, vg.Points(3)
+	p.Add(line, dots)
+	p.Legend.Add(name, line, dots)
+
+	return nil
+}
+
+func point(reboot int, seconds float64) plotter.XY {
+	return plotter.XY{X: float64(reboot), Y: max(seconds, leastSeconds)}
+}
+
+// secondTicks marks 0.1, 1, 10, … in plain figures, and the steps between.
+func secondTicks(least, most float64) []plot.Tick {
+	var ticks []plot.Tick
+
+	for decade := leastSeconds; decade <= most*1.001; decade *= 10 {
+		for step := 1; step < 10; step++ {
+			tick := plot.Tick{Value: decade * float64(step)}
+			if step == 1 || step == 3 {
+				tick.Label = fmt.Sprintf("%.3g", tick.Value)
+			}
+
+			if tick.Value >= least*0.999 && tick.Value <= most*1.001 {
+				ticks = append(ticks, tick)
+			}
+		}
+	}
+
+	return ticks
+}
+
+func rebootTicks(least, most float64) []plot.Tick {
+	var ticks []plot.Tick
+
+	for reboot := int(least); reboot <= int(most); reboot++ {
+		ticks = append(ticks, plot.Tick{Value: float64(reboot), Label: fmt.Sprint(reboot)})
+	}
+
+	return ticks
+}

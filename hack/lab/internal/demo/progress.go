@@ -1,0 +1,153 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package demo
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+	"golang.org/x/term"
+)
+
+// progress tells what happens: a live line for each node on a terminal, plain
+// lines elsewhere.
+type progress struct {
+	w     io.Writer
+	began time.Time
+
+	mu    sync.Mutex
+	live  *mpb.Progress
+	lines map[string]*line
+}
+
+// line is what is known of one node.
+type line struct {
+	reboots int
+	done    int
+	bar     *mpb.Bar
+	text    atomic.Pointer[string]
+	since   atomic.Int64
+}
+
+func newProgress(w io.Writer, reboots int, nodes ...string) *progress {
+	p := &progress{w: w, began: time.Now(), lines: map[string]*line{}}
+
+	for _, node := range nodes {
+		p.lines[node] = &line{reboots: reboots}
+	}
+
+	if file, ok := w.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
+		p.live = mpb.New(mpb.WithOutput(w))
+
+		for _, node := range nodes {
+			p.lines[node].show(p.live, node)
+		}
+	}
+
+	return p
+}
+
+// show adds the line to a terminal.
+func (l *line) show(live *mpb.Progress, node string) {
+	l.say("")
+
+	l.bar = live.New(int64(l.reboots), mpb.BarStyle().Lbound("").Rbound("").Filler("■").Tip("").Padding("·"),
+		mpb.BarWidth(l.reboots+2),
+		mpb.PrependDecorators(decor.Name(node, decor.WCSyncSpaceR), decor.CountersNoUnit("reboot %d/%d")),
+		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string {
+			text := *l.text.Load()
+			if since := time.Since(time.Unix(0, l.since.Load())); text != "" && l.done < l.reboots {
+				return fmt.Sprintf("%s (%s)", text, since.Truncate(time.Second))
+			}
+
+			return text
+		})),
+	)
+}
+
+func (l *line) say(text string) {
+	l.text.Store(&text)
+	l.since.Store(time.Now().UnixNano())
+}
+
+// say tells something about the lab as a whole.
+func (p *progress) say(format string, args ...any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+
+	p.print(fmt.Sprintf(format, args...))
+}
+
+// node tells what a node is about.
+func (p *progress) node(name, text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+
+	if p.live != nil {
+		p.lines[name].say(text)
+
+		return
+	}
+
+	p.print(name + p.lines[name].position(1) + ": " + text)
+}
+
+// done tells that a node has come through a reboot.
+func (p *progress) done(name, format string, args ...any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+
+	text := fmt.Sprintf(format, args...)
+	l := p.lines[name]
+	l.done++
+
+	if p.live != nil {
+		l.say(text)
+		l.bar.Increment()
+
+		return
+	}
+
+	p.print(name + l.position(0) + ": " + text)
+}
+
+// position says which reboot a node is in.
+func (l *line) position(ahead int) string {
+	return fmt.Sprintf(" %d/%d", min(l.done+ahead, l.reboots), l.reboots)
+}
+
+// print writes a line, above the live ones if there are any.
+func (p *progress) print(text string) {
+	w := p.w
+	if p.live != nil {
+		w = p.live
+	}
+
+	fmt.Fprintf(w, "%6.1f s  %s\n", time.Since(p.began).Seconds(), text)
+}
+
+// close leaves the last state of the live lines on the terminal. It may be
+// called again.
+func (p *progress) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+
+	if p.live == nil {
+		return
+	}
+
+	for _, l := range p.lines {
+		l.bar.Abort(false)
+	}
+
+	p.live.Wait()
+	p.live = nil
+}

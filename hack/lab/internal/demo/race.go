@@ -1,0 +1,260 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package demo
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/cosi-project/runtime/pkg/resource"
+	"github.com/cosi-project/runtime/pkg/state"
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/talos-rebound/rebound/hack/lab/lab"
+	reboundres "github.com/talos-rebound/rebound/pkg/resources/recovery"
+	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
+)
+
+// cniName is the DaemonSet whose pods start slowest.
+const cniName = "cni"
+
+const (
+	// bootLimit bounds the time from the start of a node until its kubelet is
+	// healthy, and the first start of the pods.
+	bootLimit = 2 * time.Minute
+	// recoveryLimit is longer than the longest back-off of the DaemonSet
+	// controller, which is 15 minutes.
+	recoveryLimit = 20 * time.Minute
+	// settleLimit bounds the time from Ready pods until rebound says so.
+	settleLimit = 30 * time.Second
+
+	// floorRuns is how often the floor is measured.
+	floorRuns = 3
+)
+
+// result is how one node came through one reboot.
+type result struct {
+	reboot  int
+	node    string
+	rebound bool
+	// began is when the reboot did.
+	began time.Time
+	// recovery is the time from the healthy kubelet until all DaemonSet pods
+	// were Ready; zero if they were Ready before.
+	recovery time.Duration
+}
+
+// race is two nodes that are rebooted at the same moments.
+type race struct {
+	cluster  *lab.Lab
+	nodes    []*lab.Node
+	progress *progress
+	results  []result
+}
+
+// lineUp brings both nodes and the DaemonSets up.
+func lineUp(ctx context.Context, cluster *lab.Lab, progress *progress) (*race, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, bootLimit, fmt.Errorf("the nodes were not whole after %s", bootLimit))
+	defer cancel()
+
+	for _, daemonSet := range []struct {
+		namespace, name string
+		options         []lab.DaemonSetOption
+	}{
+		{metav1.NamespaceSystem, "kube-proxy", []lab.DaemonSetOption{lab.Critical(), lab.HostNetwork()}},
+		{metav1.NamespaceSystem, cniName, []lab.DaemonSetOption{lab.HostNetwork(), lab.InitContainer("install-cni")}},
+		{"monitoring", "node-exporter", nil},
+	} {
+		if _, err := cluster.ApplyDaemonSet(ctx, lab.DaemonSet(daemonSet.namespace, daemonSet.name, daemonSet.options...)); err != nil {
+			return nil, err
+		}
+	}
+
+	r := &race{cluster: cluster, progress: progress}
+
+	for _, node := range []struct {
+		name    string
+		options []lab.NodeOption
+	}{
+		{withRebound, []lab.NodeOption{lab.WithRebound()}},
+		{withoutRebound, nil},
+	} {
+		progress.say("adding node %s", node.name)
+
+		added, err := cluster.AddNode(ctx, node.name, node.options...)
+		if err != nil {
+			return nil, err
+		}
+
+		r.nodes = append(r.nodes, added)
+	}
+
+	return r, cluster.WaitReady(ctx)
+}
+
+// reboot reboots both nodes at once and waits until both are whole again.
+func (r *race) reboot(ctx context.Context) error {
+	began := time.Now()
+	results := make([]result, len(r.nodes))
+	group, ctx := errgroup.WithContext(ctx)
+
+	for i, node := range r.nodes {
+		results[i] = result{
+			reboot: len(r.results)/len(r.nodes) + 1, node: node.Name(), rebound: node.Name() == withRebound, began: began,
+		}
+
+		group.Go(func() (err error) {
+			results[i].recovery, err = r.rebootOne(ctx, node)
+
+			return err
+		})
+	}
+
+	if err := group.Wait(); err != nil {
+		return err
+	}
+
+	r.results = append(r.results, results...)
+
+	return nil
+}
+
+func (r *race) rebootOne(ctx context.Context, node *lab.Node) (time.Duration, error) {
+	r.progress.node(node.Name(), "shutting down")
+
+	if err := node.Stop(ctx); err != nil {
+		return 0, err
+	}
+
+	r.progress.node(node.Name(), "booting")
+
+	if err := node.Start(ctx); err != nil {
+		return 0, err
+	}
+
+	recovery, err := r.awaitRecovery(ctx, node)
+	if err != nil {
+		return 0, err
+	}
+
+	r.progress.done(node.Name(), "whole again %s after its kubelet was healthy", seconds(recovery))
+
+	if node.Name() == withRebound {
+		// The next reboot finds rebound as it would after hours: with its watch closed.
+		return recovery, waitRecovered(ctx, node)
+	}
+
+	return recovery, nil
+}
+
+// awaitRecovery waits until the kubelet of a node that has just been booted is
+// healthy and the pods are Ready, and returns the time between the two.
+func (r *race) awaitRecovery(ctx context.Context, node *lab.Node) (time.Duration, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, recoveryLimit, fmt.Errorf("not whole after %s", recoveryLimit))
+	defer cancel()
+
+	var healthy, ready time.Time
+
+	group, ctx := errgroup.WithContext(ctx)
+
+	group.Go(func() (err error) {
+		if healthy, err = node.WaitKubeletHealthy(ctx); err == nil {
+			r.progress.node(node.Name(), "kubelet is healthy, waiting for its DaemonSet pods")
+		}
+
+		return err
+	})
+	group.Go(func() (err error) {
+		ready, err = node.WaitDaemonSetPodsReady(ctx)
+
+		return err
+	})
+
+	if err := group.Wait(); err != nil {
+		return 0, err
+	}
+
+	return max(0, ready.Sub(healthy)), nil
+}
+
+// waitRecovered waits until rebound says that the node is whole. That it does
+// not is no reason to stop: the report shows what happened to the pods.
+func waitRecovered(ctx context.Context, node *lab.Node) error {
+	st, err := node.COSI()
+	if err != nil {
+		return err
+	}
+
+	wait, cancel := context.WithTimeout(ctx, settleLimit)
+	defer cancel()
+
+	_, err = st.WatchFor(wait, reboundres.NewRecoveryStatus().Metadata(), state.WithCondition(func(res resource.Resource) (bool, error) {
+		status, ok := res.(*reboundres.RecoveryStatus)
+
+		return ok && status.TypedSpec().Phase == specs.PhaseRecovered, nil
+	}))
+	if err != nil && wait.Err() == nil {
+		return fmt.Errorf("failed to watch the recovery of node %q: %w", node.Name(), err)
+	}
+
+	return ctx.Err()
+}
+
+// measureFloor deletes a healthy pod of the CNI, whose init container makes it
+// the slowest to start, and measures until its replacement is Ready: nothing
+// that waits for the DaemonSet controller can be faster. The median counts.
+func (r *race) measureFloor(ctx context.Context) (time.Duration, error) {
+	node := r.nodes[0]
+	floors := make([]time.Duration, 0, floorRuns)
+
+	ctx, cancel := context.WithTimeoutCause(ctx, bootLimit, fmt.Errorf("a deleted pod was not replaced after %s", bootLimit))
+	defer cancel()
+
+	for i := range floorRuns {
+		r.progress.say("measuring the floor: a healthy DaemonSet pod is deleted (%d of %d)", i+1, floorRuns)
+
+		deleted, err := r.deletePod(ctx, node)
+		if err != nil {
+			return 0, err
+		}
+
+		ready, err := node.WaitDaemonSetPodsReady(ctx)
+		if err != nil {
+			return 0, err
+		}
+
+		floors = append(floors, ready.Sub(deleted))
+	}
+
+	slices.Sort(floors)
+
+	return floors[len(floors)/2], nil
+}
+
+// deletePod deletes the CNI's pod on the node and returns when it did.
+func (r *race) deletePod(ctx context.Context, node *lab.Node) (time.Time, error) {
+	pods := r.cluster.Client().CoreV1().Pods(metav1.NamespaceSystem)
+
+	list, err := pods.List(ctx, metav1.ListOptions{FieldSelector: "spec.nodeName=" + node.Name(), LabelSelector: "app=" + cniName})
+	if err != nil {
+		return time.Time{}, fmt.Errorf("failed to list pods: %w", err)
+	}
+
+	if len(list.Items) != 1 || list.Items[0].Status.Phase != corev1.PodRunning {
+		return time.Time{}, fmt.Errorf("failed to measure the floor: node %q does not run one pod of %s", node.Name(), cniName)
+	}
+
+	deleted := time.Now()
+
+	if err := pods.Delete(ctx, list.Items[0].Name, metav1.DeleteOptions{}); err != nil {
+		return time.Time{}, fmt.Errorf("failed to delete pod %q: %w", list.Items[0].Name, err)
+	}
+
+	return deleted, nil
+}

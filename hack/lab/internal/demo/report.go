@@ -1,0 +1,173 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package demo
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/talos-rebound/rebound/hack/lab/lab"
+)
+
+const (
+	// reboundUserAgent tells rebound's requests from those of the kubelet, whose
+	// identity it shares.
+	reboundUserAgent = "rebound"
+	nodeUserPrefix   = "system:node:"
+
+	// recoveryTarget is the longest that a node with rebound may take.
+	recoveryTarget = 10 * time.Second
+)
+
+// Report is what report.json has.
+type Report struct {
+	KubernetesVersion string   `json:"kubernetesVersion"`
+	FloorSeconds      float64  `json:"floorSeconds"`
+	Reboots           []Reboot `json:"reboots"`
+	Audit             Audit    `json:"audit"`
+}
+
+// Reboot is how one node came through one reboot.
+type Reboot struct {
+	Reboot          int         `json:"reboot"`
+	Node            string      `json:"node"`
+	Rebound         bool        `json:"rebound"`
+	RecoverySeconds float64     `json:"recoverySeconds"`
+	PodsDeleted     int         `json:"podsDeleted"`
+	APIRequests     APIRequests `json:"apiRequests"`
+}
+
+// APIRequests counts the requests of rebound, from the beginning of the reboot
+// until that of the next one.
+type APIRequests struct {
+	List   int `json:"list"`
+	Watch  int `json:"watch"`
+	Delete int `json:"delete"`
+	Other  int `json:"other"`
+}
+
+// Audit sums up what the API server's audit log has about rebound's deletes.
+type Audit struct {
+	DeletesByNodes             int `json:"deletesByNodes"`
+	DeletesOfPodsNotFailed     int `json:"deletesOfPodsNotFailed"`
+	DeletesNotOwnedByDaemonSet int `json:"deletesNotOwnedByDaemonSet"`
+}
+
+func newReport(version string, floor time.Duration, results []result, records []lab.AuditRecord) *Report {
+	report := &Report{KubernetesVersion: version, FloorSeconds: floor.Seconds()}
+
+	for _, r := range results {
+		reboot := Reboot{Reboot: r.reboot, Node: r.node, Rebound: r.rebound, RecoverySeconds: r.recovery.Seconds()}
+
+		for _, record := range records {
+			if isRebounds(record) && record.User == nodeUserPrefix+r.node && !record.Time.Before(r.began) && isBefore(record.Time, next(results, r)) {
+				reboot.count(record)
+			}
+		}
+
+		report.Reboots = append(report.Reboots, reboot)
+	}
+
+	for _, record := range records {
+		if isRebounds(record) && record.DeletesPod() {
+			report.Audit.count(record.Pod)
+		}
+	}
+
+	return report
+}
+
+// next is when the reboot after r began; zero if r was the last one.
+func next(results []result, r result) time.Time {
+	for _, later := range results {
+		if later.reboot == r.reboot+1 {
+			return later.began
+		}
+	}
+
+	return time.Time{}
+}
+
+func isBefore(t, limit time.Time) bool { return limit.IsZero() || t.Before(limit) }
+
+func isRebounds(record lab.AuditRecord) bool {
+	return record.UserAgent == reboundUserAgent && strings.HasPrefix(record.User, nodeUserPrefix)
+}
+
+func (reboot *Reboot) count(record lab.AuditRecord) {
+	switch record.Verb {
+	case "list":
+		reboot.APIRequests.List++
+	case "watch":
+		reboot.APIRequests.Watch++
+	case "delete":
+		reboot.APIRequests.Delete++
+	default:
+		reboot.APIRequests.Other++
+	}
+
+	if record.DeletesPod() {
+		reboot.PodsDeleted++
+	}
+}
+
+// count counts a delete. A pod that the log does not have counts as wrong.
+func (audit *Audit) count(pod *corev1.Pod) {
+	audit.DeletesByNodes++
+
+	if pod == nil || pod.Status.Phase != corev1.PodFailed {
+		audit.DeletesOfPodsNotFailed++
+	}
+
+	if pod == nil {
+		audit.DeletesNotOwnedByDaemonSet++
+
+		return
+	}
+
+	if owner := metav1.GetControllerOf(pod); owner == nil || owner.Kind != "DaemonSet" {
+		audit.DeletesNotOwnedByDaemonSet++
+	}
+}
+
+// check says what rebound has failed to do.
+func (report *Report) check() error {
+	var errs []error
+
+	for _, reboot := range report.Reboots {
+		if recovery := time.Duration(reboot.RecoverySeconds * float64(time.Second)); reboot.Rebound && recovery > recoveryTarget {
+			errs = append(errs, fmt.Errorf("reboot %d: %s has rebound and was whole %s after its kubelet was healthy, more than %s",
+				reboot.Reboot, reboot.Node, seconds(recovery), seconds(recoveryTarget)))
+		}
+	}
+
+	if n := report.Audit.DeletesOfPodsNotFailed; n > 0 {
+		errs = append(errs, fmt.Errorf("the audit log has %d deletes of pods that were not Failed", n))
+	}
+
+	if n := report.Audit.DeletesNotOwnedByDaemonSet; n > 0 {
+		errs = append(errs, fmt.Errorf("the audit log has %d deletes of pods that no DaemonSet owned", n))
+	}
+
+	return errors.Join(errs...)
+}
+
+// json returns the report as it is written.
+func (report *Report) json() ([]byte, error) {
+	text, err := json.MarshalIndent(report, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("failed to encode report: %w", err)
+	}
+
+	return append(text, '\n'), nil
+}
+
+func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }

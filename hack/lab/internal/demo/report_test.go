@@ -1,0 +1,203 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package demo_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"encoding/xml"
+	"io"
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/talos-rebound/rebound/hack/lab/internal/demo"
+	"github.com/talos-rebound/rebound/hack/lab/lab"
+)
+
+var began = time.Date(2026, 3, 14, 3, 0, 0, 0, time.UTC)
+
+// results are two reboots, a minute apart.
+func results(second time.Duration) []demo.Result {
+	return []demo.Result{
+		demo.NewResult(1, "worker-a", true, began, 0),
+		demo.NewResult(1, "worker-b", false, began, 4*time.Second),
+		demo.NewResult(2, "worker-a", true, began.Add(time.Minute), second),
+		demo.NewResult(2, "worker-b", false, began.Add(time.Minute), 61*time.Second),
+	}
+}
+
+// request is one of rebound's, that long after the first reboot began.
+func request(after time.Duration, verb string, edits ...func(*lab.AuditRecord)) lab.AuditRecord {
+	record := lab.AuditRecord{
+		Time: began.Add(after), User: "system:node:worker-a", UserAgent: "rebound", Verb: verb, Resource: "pods", Code: 200,
+	}
+
+	for _, edit := range edits {
+		edit(&record)
+	}
+
+	return record
+}
+
+// of makes a record that of the delete of a pod.
+func of(phase corev1.PodPhase, kind string) func(*lab.AuditRecord) {
+	return func(record *lab.AuditRecord) {
+		record.Pod = &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{OwnerReferences: []metav1.OwnerReference{{Kind: kind, Controller: new(true)}}},
+			Status:     corev1.PodStatus{Phase: phase},
+		}
+	}
+}
+
+func TestReportCountsTheRequestsOfReboundInTheirReboot(t *testing.T) {
+	t.Parallel()
+
+	report := demo.NewReport("v1.36.3", 2*time.Second, results(time.Second), []lab.AuditRecord{
+		request(-time.Second, "watch"),
+		request(0, "get"),
+		request(time.Second, "watch"),
+		request(61*time.Second, "list"),
+		request(62*time.Second, "delete", of(corev1.PodFailed, "DaemonSet")),
+		request(63*time.Second, "create"),
+		request(64*time.Second, "delete", func(record *lab.AuditRecord) { record.Code = 404 }),
+		request(65*time.Second, "delete", of(corev1.PodRunning, "DaemonSet"), func(record *lab.AuditRecord) { record.UserAgent = "kubelet" }),
+		request(66*time.Second, "delete", of(corev1.PodFailed, "DaemonSet"), func(record *lab.AuditRecord) { record.User = "system:node:worker-c" }),
+	})
+
+	require.Len(t, report.Reboots, 4)
+	assert.Equal(t, demo.APIRequests{Watch: 1, Other: 1}, report.Reboots[0].APIRequests)
+	assert.Zero(t, report.Reboots[1].APIRequests)
+	assert.Equal(t, demo.APIRequests{List: 1, Delete: 2, Other: 1}, report.Reboots[2].APIRequests)
+	assert.Equal(t, 1, report.Reboots[2].PodsDeleted)
+	assert.Equal(t, demo.Audit{DeletesByNodes: 2}, report.Audit)
+	assert.NoError(t, report.Check())
+}
+
+func TestReportFailsIf(t *testing.T) {
+	t.Parallel()
+
+	for _, tc := range []struct {
+		name   string
+		second time.Duration
+		edit   func(*lab.AuditRecord)
+		says   string
+	}{
+		{
+			"a node with rebound took too long", 10*time.Second + time.Millisecond, of(corev1.PodFailed, "DaemonSet"),
+			"reboot 2: worker-a has rebound and was whole 10.0 s after its kubelet was healthy, more than 10.0 s",
+		},
+		{"a pod was not Failed", 0, of(corev1.PodRunning, "DaemonSet"), "the audit log has 1 deletes of pods that were not Failed"},
+		{"a pod was of a Job", 0, of(corev1.PodFailed, "Job"), "the audit log has 1 deletes of pods that no DaemonSet owned"},
+		{"a pod had no owner", 0, func(record *lab.AuditRecord) {
+			record.Pod = &corev1.Pod{Status: corev1.PodStatus{Phase: corev1.PodFailed}}
+		}, "the audit log has 1 deletes of pods that no DaemonSet owned"},
+		{"a pod is not in the log", 0, func(*lab.AuditRecord) {}, "the audit log has 1 deletes of pods that were not Failed"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+
+			report := demo.NewReport("v1.36.3", time.Second, results(tc.second), []lab.AuditRecord{request(0, "delete", tc.edit)})
+
+			assert.ErrorContains(t, report.Check(), tc.says)
+		})
+	}
+}
+
+func TestReportHasTheFieldsThatScriptsRead(t *testing.T) {
+	t.Parallel()
+
+	text, err := demo.NewReport("v1.36.3", 2*time.Second, results(1500 * time.Millisecond)[2:3], nil).JSON()
+	require.NoError(t, err)
+
+	assert.JSONEq(t, `{
+		"kubernetesVersion": "v1.36.3",
+		"floorSeconds": 2,
+		"reboots": [{
+			"reboot": 2, "node": "worker-a", "rebound": true, "recoverySeconds": 1.5, "podsDeleted": 0,
+			"apiRequests": {"list": 0, "watch": 0, "delete": 0, "other": 0}
+		}],
+		"audit": {"deletesByNodes": 0, "deletesOfPodsNotFailed": 0, "deletesNotOwnedByDaemonSet": 0}
+	}`, string(text))
+	assert.True(t, json.Valid(text))
+}
+
+func TestTableHasARowForEachReboot(t *testing.T) {
+	t.Parallel()
+
+	var table bytes.Buffer
+
+	require.NoError(t, demo.WriteTable(&table, demo.NewReport("v1.36.3", 2*time.Second, results(time.Second), nil)))
+	assert.Equal(t, `
+seconds from a healthy kubelet until all DaemonSet pods are Ready (Kubernetes v1.36.3)
+
+   reboot   with rebound   without   floor   to floor   pods deleted   API requests
+        1            0.0       4.0     2.0      0.0 x              0              0
+        2            1.0      61.0     2.0      0.5 x              0              0
+
+audit log: 0 pods deleted by nodes, 0 of them not Failed, 0 not owned by a DaemonSet
+`, table.String())
+}
+
+func TestPageNeedsNothingElse(t *testing.T) {
+	t.Parallel()
+
+	report := demo.NewReport("v1.36.3", 2*time.Second, results(time.Second), nil)
+
+	curve, err := report.Plot()
+	require.NoError(t, err)
+	requireXML(t, curve)
+
+	page, err := report.Page(curve)
+	require.NoError(t, err)
+
+	assert.Contains(t, string(page), "<svg")
+	assert.Contains(t, string(page), "61.0")
+	assert.NotContains(t, string(page), "<?xml")
+	assert.Empty(t, regexp.MustCompile(`(?i)(src|href)=|url\(|@import`).FindAll(page, -1))
+}
+
+func TestPageSaysWhatReboundHasFailedToDo(t *testing.T) {
+	t.Parallel()
+
+	report := demo.NewReport("v1.36.3", 2*time.Second, results(time.Minute), nil)
+
+	page, err := report.Page([]byte("<svg/>"))
+	require.NoError(t, err)
+
+	assert.Contains(t, string(page), `class="verdict failed"`)
+	assert.Contains(t, string(page), "reboot 2: worker-a has rebound and was whole 60.0 s")
+}
+
+func requireXML(t *testing.T, document []byte) {
+	t.Helper()
+
+	for decoder := xml.NewDecoder(bytes.NewReader(document)); ; {
+		if _, err := decoder.Token(); err != nil {
+			require.ErrorIs(t, err, io.EOF)
+
+			return
+		}
+	}
+}
+
+func TestProgressWritesPlainLinesWhereThereIsNoTerminal(t *testing.T) {
+	t.Parallel()
+
+	var out bytes.Buffer
+
+	progress := demo.NewProgress(&out, 2, "worker-a")
+	progress.Node("worker-a", "booting")
+	progress.Done("worker-a", "whole again after %d s", 1)
+	progress.Node("worker-a", "booting")
+
+	assert.Equal(t, "worker-a 1/2: booting\nworker-a 1/2: whole again after 1 s\nworker-a 2/2: booting\n",
+		regexp.MustCompile(`(?m)^ *[0-9.]+ s  `).ReplaceAllString(out.String(), ""))
+}
