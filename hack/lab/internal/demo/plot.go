@@ -8,9 +8,12 @@ import (
 	"bytes"
 	"fmt"
 	"image/color"
+	"math"
+	"strconv"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/text"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgsvg"
@@ -35,12 +38,19 @@ func (report *Report) plot() ([]byte, error) {
 	p := plot.New()
 	p.Title.Text = "Until all DaemonSet pods are Ready again"
 	p.X.Label.Text = "reboot"
-	p.Y.Label.Text = "seconds after the kubelet is healthy (log scale)"
+	p.Y.Label.Text = "seconds (log scale)"
 	p.Y.Scale = plot.LogScale{}
 	p.Y.Tick.Marker = plot.TickerFunc(secondTicks)
 	p.X.Tick.Marker = plot.TickerFunc(rebootTicks)
-	p.Y.Min, p.Y.Max = leastSeconds, 10
 	p.Legend.Top, p.Legend.Left = true, true
+	p.Legend.Padding, p.Legend.XOffs = vg.Points(2), vg.Points(6)
+
+	for _, style := range []*text.Style{
+		&p.Title.TextStyle, &p.X.Label.TextStyle, &p.Y.Label.TextStyle, &p.X.Tick.Label, &p.Y.Tick.Label, &p.Legend.TextStyle,
+	} {
+		style.Font.Variant = "Sans"
+	}
+
 	p.Add(plotter.NewGrid())
 
 	rows := report.rows()
@@ -69,6 +79,8 @@ func (report *Report) plot() ([]byte, error) {
 	line.Color, line.Dashes = floorColor, []vg.Length{vg.Points(4), vg.Points(4)}
 	p.Add(line)
 	p.Legend.Add("floor: a plain delete of a healthy pod", line)
+
+	p.Y.Min, p.Y.Max = leastSeconds, math.Pow10(int(math.Ceil(math.Log10(p.Y.Max))))
 
 	canvas := vgsvg.New(plotWidth, plotHeight)
 	p.Draw(draw.New(canvas))
@@ -108,7 +120,7 @@ func secondTicks(least, most float64) []plot.Tick {
 		for step := 1; step < 10; step++ {
 			tick := plot.Tick{Value: decade * float64(step)}
 			if step == 1 || step == 3 {
-				tick.Label = fmt.Sprintf("%.3g", tick.Value)
+				tick.Label = strconv.FormatFloat(tick.Value, 'f', -1, 32)
 			}
 
 			if tick.Value >= least*0.999 && tick.Value <= most*1.001 {
@@ -124,7 +136,7 @@ func rebootTicks(least, most float64) []plot.Tick {
 	var ticks []plot.Tick
 
 	for reboot := int(least); reboot <= int(most); reboot++ {
-		ticks = append(ticks, plot.Tick{Value: float64(reboot), Label: fmt.Sprint(reboot)})
+		ticks = append(ticks, plot.Tick{Value: float64(reboot), Label: strconv.Itoa(reboot)})
 	}
 
 	return ticks

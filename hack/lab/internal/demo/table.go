@@ -35,8 +35,8 @@ func (report *Report) rows() []row {
 	return rows
 }
 
-// ratio is how many times as long as another reboot took; empty if that took
-// no time that could be measured.
+// ratio is how many times as long one took as the other; empty if that took no
+// time that could be measured.
 func ratio(of, to float64) string {
 	if to < 0.05 {
 		return ""
