@@ -246,14 +246,19 @@ func (r *race) deletePod(ctx context.Context, node *lab.Node) (time.Time, error)
 		return time.Time{}, fmt.Errorf("failed to list pods: %w", err)
 	}
 
-	if len(list.Items) != 1 || list.Items[0].Status.Phase != corev1.PodRunning {
-		return time.Time{}, fmt.Errorf("failed to measure the floor: node %q does not run one pod of %s", node.Name(), cniName)
+	// The pod of the run before may still be on its way out.
+	healthy := slices.DeleteFunc(list.Items, func(pod corev1.Pod) bool {
+		return pod.DeletionTimestamp != nil || pod.Status.Phase != corev1.PodRunning
+	})
+
+	if len(healthy) != 1 {
+		return time.Time{}, fmt.Errorf("failed to measure the floor: node %q runs %d pods of %s, not one", node.Name(), len(healthy), cniName)
 	}
 
 	deleted := time.Now()
 
-	if err := pods.Delete(ctx, list.Items[0].Name, metav1.DeleteOptions{}); err != nil {
-		return time.Time{}, fmt.Errorf("failed to delete pod %q: %w", list.Items[0].Name, err)
+	if err := pods.Delete(ctx, healthy[0].Name, metav1.DeleteOptions{}); err != nil {
+		return time.Time{}, fmt.Errorf("failed to delete pod %q: %w", healthy[0].Name, err)
 	}
 
 	return deleted, nil
