@@ -70,7 +70,7 @@ func Command(name Name, args ...string) (*exec.Cmd, error) {
 
 func exit(name Name, err error) {
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err) //nolint:errcheck // there is nowhere else to say it
+		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
 		os.Exit(1)
 	}
 

@@ -33,11 +33,11 @@ func run(name Name, args []string) error {
 
 		return nil
 	case APIServer:
-		return execute(name, apiserver.NewAPIServerCommand(), args)
+		return execute(apiserver.NewAPIServerCommand(), args)
 	case ControllerManager:
-		return execute(name, controllermanager.NewControllerManagerCommand(), args)
+		return execute(controllermanager.NewControllerManagerCommand(), args)
 	case Scheduler:
-		return execute(name, scheduler.NewSchedulerCommand(), args)
+		return execute(scheduler.NewSchedulerCommand(), args)
 	case Node:
 		return machine.Main(args)
 	case Janitor:
@@ -46,7 +46,7 @@ func run(name Name, args []string) error {
 	return fmt.Errorf("unknown component %q", name)
 }
 
-func execute(name Name, command *cobra.Command, args []string) error {
+func execute(command *cobra.Command, args []string) error {
 	command.SetArgs(args)
 
 	if code := cli.Run(command); code != 0 {

@@ -69,6 +69,14 @@ func (lab *Lab) StartControllerManager(ctx context.Context) error {
 	return lab.controllerManager.start(ctx)
 }
 
+// StopScheduler stops the scheduler, without which no pod gets a node.
+func (lab *Lab) StopScheduler() error { return lab.scheduler.stop() }
+
+// StartScheduler starts the scheduler again and waits until it is ready. One
+// that keeps running while the API server is away may take a minute to notice
+// that it is back; a new one does not.
+func (lab *Lab) StartScheduler(ctx context.Context) error { return lab.scheduler.start(ctx) }
+
 // writeCredentials makes the certificate authority and what can be signed
 // before a port is known.
 func (lab *Lab) writeCredentials() error {

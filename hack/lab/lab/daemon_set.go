@@ -15,7 +15,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/util/retry"
-	"k8s.io/utils/ptr"
 )
 
 // image is never pulled.
@@ -37,8 +36,8 @@ func DaemonSet(namespace, name string, opts ...DaemonSetOption) *appsv1.DaemonSe
 				ObjectMeta: metav1.ObjectMeta{Labels: labels, Annotations: map[string]string{}},
 				Spec: corev1.PodSpec{
 					Tolerations:                   []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
-					TerminationGracePeriodSeconds: ptr.To[int64](1),
-					AutomountServiceAccountToken:  ptr.To(false),
+					TerminationGracePeriodSeconds: new(int64(1)),
+					AutomountServiceAccountToken:  new(false),
 					Containers:                    []corev1.Container{{Name: name, Image: image}},
 				},
 			},

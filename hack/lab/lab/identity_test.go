@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -37,21 +38,50 @@ func TestNodeMayDeleteItsOwnPodsOnly(t *testing.T) {
 	}
 
 	client := clientOf(t, nodes[0])
-	now := metav1.DeleteOptions{GracePeriodSeconds: new(int64)}
 
-	for _, pod := range podsIn(ctx, t, cluster, name) {
-		err = client.CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name, now)
-
-		if pod.Spec.NodeName == nodes[0].Name() {
-			require.NoError(t, err)
-		} else {
-			require.True(t, apierrors.IsForbidden(err), "%v", err)
-		}
+	for resource, err := range map[string]error{
+		"a DaemonSet": second(client.AppsV1().DaemonSets(name).Get(ctx, "proxy", metav1.GetOptions{})),
+		"DaemonSets":  second(client.AppsV1().DaemonSets(name).List(ctx, metav1.ListOptions{})),
+		"all pods":    second(client.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})),
+		"the pods of another node": second(client.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{
+			FieldSelector: "spec.nodeName=" + nodes[1].Name(),
+		})),
+		"another node":         second(client.CoreV1().Nodes().Get(ctx, nodes[1].Name(), metav1.GetOptions{})),
+		"PodDisruptionBudgets": second(client.PolicyV1().PodDisruptionBudgets(name).List(ctx, metav1.ListOptions{})),
+	} {
+		assert.True(t, apierrors.IsForbidden(err), "%s: %v", resource, err)
 	}
 
-	_, err = client.AppsV1().DaemonSets(name).Get(ctx, "proxy", metav1.GetOptions{})
-	require.True(t, apierrors.IsForbidden(err), "%v", err)
+	listed, err := client.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{FieldSelector: "spec.nodeName=" + nodes[0].Name()})
+	require.NoError(t, err)
+	require.Len(t, listed.Items, 1)
+
+	for _, pod := range podsIn(ctx, t, cluster, name) {
+		pods := client.CoreV1().Pods(pod.Namespace)
+
+		if pod.Spec.NodeName != nodes[0].Name() {
+			err = pods.Delete(ctx, pod.Name, metav1.DeleteOptions{})
+			assert.True(t, apierrors.IsForbidden(err), "%v", err)
+
+			continue
+		}
+
+		err = pods.Delete(ctx, pod.Name, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions("another")})
+		assert.True(t, apierrors.IsConflict(err), "a pod of the same name is not the same pod: %v", err)
+
+		mine := metav1.DeleteOptions{GracePeriodSeconds: new(int64), Preconditions: metav1.NewUIDPreconditions(string(pod.UID))}
+		require.NoError(t, pods.Delete(ctx, pod.Name, mine))
+
+		err = pods.Delete(ctx, pod.Name, mine)
+		assert.True(t, apierrors.IsNotFound(err), "a delete may be repeated: %v", err)
+
+		_, err = pods.Get(ctx, pod.Name, metav1.GetOptions{})
+		assert.True(t, apierrors.IsForbidden(err), "a node cannot ask whether a pod is gone: %v", err)
+	}
 }
+
+// second returns the error of a call.
+func second[T any](_ T, err error) error { return err }
 
 func TestExpiredCertificateIsOfNoUseUntilRotated(t *testing.T) {
 	t.Parallel()

@@ -6,8 +6,12 @@ package lab_test
 
 import (
 	"context"
+	"errors"
+	"flag"
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -20,8 +24,12 @@ import (
 	"github.com/talos-rebound/rebound/hack/lab/lab"
 )
 
-// startTimeout bounds the start of a lab on a slow machine.
-const startTimeout = 3 * time.Minute
+const (
+	// startTimeout bounds the start of a lab on a slow machine.
+	startTimeout = 3 * time.Minute
+	// parallelTests is how many tests run at a time.
+	parallelTests = 8
+)
 
 // sharedStart starts the lab that the tests of this package have in common: a
 // start costs more than most of the tests. Every test has nodes of its own,
@@ -43,11 +51,17 @@ func TestMain(m *testing.M) {
 		return
 	}
 
+	// The default is the number of processors; the tests wait most of the time.
+	if err := flag.Set("test.parallel", strconv.Itoa(parallelTests)); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+
 	code := m.Run()
 
 	if sharedUsed.Load() {
 		if err := closeShared(); err != nil {
-			fmt.Fprintln(os.Stderr, err) //nolint:errcheck // there is nowhere else to say it
+			fmt.Fprintln(os.Stderr, err)
 
 			code = 1
 		}
@@ -56,13 +70,14 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+// closeShared closes the shared lab, after a last look at what rebound did in it.
 func closeShared() error {
 	cluster, err := sharedStart()
 	if err != nil {
 		return err
 	}
 
-	return cluster.Close()
+	return errors.Join(auditError(cluster), cluster.Close())
 }
 
 // shared returns the lab that all tests of this package share.
@@ -75,8 +90,42 @@ func shared(t *testing.T) *lab.Lab {
 	require.NoError(t, err)
 
 	cluster.ShowLogs(t)
+	watchRebound(t, cluster)
 
 	return cluster
+}
+
+// alone returns a lab that the test has to itself, for those that stop parts of
+// the control plane.
+func alone(t *testing.T) *lab.Lab {
+	t.Helper()
+
+	cluster := lab.New(t)
+	watchRebound(t, cluster)
+
+	return cluster
+}
+
+// watchRebound makes the test fail if, by its end, rebound has done anything in
+// the lab that it must not do.
+func watchRebound(t *testing.T, cluster *lab.Lab) {
+	t.Helper()
+
+	t.Cleanup(func() { assert.NoError(t, auditError(cluster)) })
+}
+
+// auditError is what rebound must not have done, according to the API server.
+func auditError(cluster *lab.Lab) error {
+	records, err := cluster.Audit()
+	if err != nil {
+		return err
+	}
+
+	if violations := lab.Violations(records); len(violations) > 0 {
+		return fmt.Errorf("rebound did what it must not do:\n%s", strings.Join(violations, "\n"))
+	}
+
+	return nil
 }
 
 func within(t *testing.T, limit time.Duration) context.Context {

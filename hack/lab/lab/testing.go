@@ -20,24 +20,24 @@ const (
 )
 
 // New starts a lab for a test and closes it at the test's end.
-func New(t testing.TB, opts ...Option) *Lab {
-	t.Helper()
+func New(tb testing.TB, opts ...Option) *Lab {
+	tb.Helper()
 
-	ctx, cancel := context.WithTimeout(t.Context(), testStartTimeout)
+	ctx, cancel := context.WithTimeout(tb.Context(), testStartTimeout)
 	defer cancel()
 
 	lab, err := Start(ctx, opts...)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := lab.Close(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 
-	lab.ShowLogs(t)
+	lab.ShowLogs(tb)
 
 	return lab
 }
@@ -46,20 +46,20 @@ func New(t testing.TB, opts ...Option) *Lab {
 // keep the whole of them, the audit log too, among the test's artifacts (see
 // the flag -artifacts of go test). New does so by itself; it is for tests that
 // share a lab.
-func (lab *Lab) ShowLogs(t testing.TB) {
-	t.Helper()
+func (lab *Lab) ShowLogs(tb testing.TB) {
+	tb.Helper()
 
-	t.Cleanup(func() {
-		if !t.Failed() {
+	tb.Cleanup(func() {
+		if !tb.Failed() {
 			return
 		}
 
 		for _, log := range lab.Logs() {
-			t.Logf("%s:\n%s", filepath.Base(log), process.Tail(log, failureTail))
+			tb.Logf("%s:\n%s", filepath.Base(log), process.Tail(log, failureTail))
 		}
 
-		if err := os.CopyFS(filepath.Join(t.ArtifactDir(), "log"), os.DirFS(lab.path("log"))); err != nil {
-			t.Errorf("failed to keep logs: %v", err)
+		if err := os.CopyFS(filepath.Join(tb.ArtifactDir(), "log"), os.DirFS(lab.path("log"))); err != nil {
+			tb.Errorf("failed to keep logs: %v", err)
 		}
 	})
 }

@@ -13,6 +13,7 @@ package hollow
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -22,6 +23,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/transport"
 	"k8s.io/kubernetes/cmd/kubelet/app/options"
 	"k8s.io/kubernetes/pkg/capabilities"
 	"k8s.io/kubernetes/pkg/kubelet"
@@ -31,6 +33,9 @@ import (
 
 // MaxPods is the kubelet's default.
 const MaxPods = 110
+
+// certificateInterval is how often the kubelet looks for a new certificate.
+const certificateInterval = time.Second
 
 // Config says how to run a kubelet.
 type Config struct {
@@ -70,6 +75,11 @@ func Start(ctx context.Context, config Config, client *rest.Config) error {
 	if err != nil {
 		return err
 	}
+
+	// The kubelet's own certificate manager closes its connections when it has
+	// rotated the certificate. There is none here; the client has to look at the
+	// file, which it does every five minutes unless told otherwise.
+	transport.CertCallbackRefreshDuration = certificateInterval
 
 	capabilities.Initialize(capabilities.Capabilities{AllowPrivileged: true})
 
@@ -133,9 +143,7 @@ func (config Config) server() (*options.KubeletServer, error) {
 	flags.MaxPerPodContainerCount = 2
 	flags.NodeLabels[corev1.LabelHostname] = config.NodeName
 
-	for key, value := range config.Labels {
-		flags.NodeLabels[key] = value
-	}
+	maps.Copy(flags.NodeLabels, config.Labels)
 
 	settings, err := options.NewKubeletConfiguration()
 	if err != nil {

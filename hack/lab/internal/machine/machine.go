@@ -229,31 +229,30 @@ const lifecycleTimeout = 30 * time.Second
 // reboot runs the reboot sequence as far as the kubelet is concerned. As in
 // Talos, a step that fails does not keep the next one from running.
 func (machine *machine) reboot(ctx context.Context, stopKubelet func()) error {
-	errs := []error{machine.resources.setStage(ctx, talosruntime.MachineStageRebooting)}
+	stageErr := machine.resources.setStage(ctx, talosruntime.MachineStageRebooting)
 
 	lifecycleCtx, cancel := context.WithTimeout(ctx, lifecycleTimeout)
 	defer cancel()
 
-	errs = append(errs, machine.resources.destroyLifecycle(lifecycleCtx))
+	lifecycleErr := machine.resources.destroyLifecycle(lifecycleCtx)
 
 	machine.logger.Info("shutting down kubelet gracefully")
 
 	shutdownCtx, cancel := context.WithTimeout(ctx, logind.InhibitMaxDelay)
 	defer cancel()
 
-	errs = append(errs,
-		machine.logind.Shutdown(shutdownCtx),
-		machine.awaitPodStatuses(ctx),
-	)
+	shutdownErr := machine.logind.Shutdown(shutdownCtx)
+	statusErr := machine.awaitPodStatuses(ctx)
 
 	stopKubelet()
 	machine.watchers.Wait()
 
-	errs = append(errs, machine.resources.removeKubelet(ctx), machine.logind.Close())
+	serviceErr := machine.resources.removeKubelet(ctx)
+	logindErr := machine.logind.Close()
 
 	machine.logger.Info("machine is down")
 
-	return errors.Join(errs...)
+	return errors.Join(stageErr, lifecycleErr, shutdownErr, statusErr, serviceErr, logindErr)
 }
 
 // nodeClient returns the node's identity as the kubelet's kubeconfig has it.

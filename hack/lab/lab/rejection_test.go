@@ -1,0 +1,117 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package lab_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/talos-rebound/rebound/hack/lab/lab"
+	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
+)
+
+// firstRejection is when a pod that the kubelet rejects as it starts is seen to
+// have Failed. The kubelet does not let a pod end before it has looked once for
+// containers that may still run, and writes the status it has withheld only
+// with its next round over all pods, which it makes every ten seconds. So a
+// test of rejections must not settle for less than rebound's default.
+const firstRejection = 10 * time.Second
+
+func TestRejectedPodIsRetriedWithGrowingDelaysUntilTheDeviceIsUsable(t *testing.T) {
+	t.Parallel()
+
+	const device = "example.com/accelerator"
+
+	cluster := shared(t)
+	ctx := within(t, 2*time.Minute)
+	name, label, selector := own("retry")
+
+	apply(ctx, t, cluster, lab.DaemonSet(name, "driver", selector, lab.Requests(device)))
+
+	node := addNode(ctx, t, cluster, name, label, lab.WithRebound(), lab.WithDeviceAfter(device, firstRejection+2*time.Second))
+	suspendBackOff(ctx, t, cluster, name)
+
+	rejected := awaitDaemonSet(ctx, t, node, name+"/driver", func(record specs.DaemonSetRecovery) bool {
+		return record.Rejections > 1
+	})
+	assert.Equal(t, "UnexpectedAdmissionError", rejected.Reason)
+	assert.Contains(t, rejected.Message, "cannot allocate unhealthy devices")
+
+	status := awaitPhase(ctx, t, node, specs.PhaseRecovered)
+	assert.Equal(t, 1, status.Counts.Found)
+	assert.Equal(t, 1, status.Counts.Recovered)
+
+	record := daemonSetsOf(ctx, t, node)[name+"/driver"]
+	assert.Equal(t, specs.DaemonSetPhaseRecovered, record.Phase)
+	assert.GreaterOrEqual(t, record.Rejections, 2)
+	assert.Equal(t, record.Rejections, record.Attempts)
+
+	deletes := deletesOf(t, cluster, node)
+	require.Len(t, namesOf(deletes), record.Attempts, "no more requests than attempts")
+	assert.Equal(t, record.Attempts, record.Deleted)
+	assert.Len(t, deletes, record.Attempts)
+
+	for i, request := range deletes {
+		// The first delete is due at once, the next after one second, then two, four…
+		due := request.Pod.Status.StartTime.Add(time.Duration(1<<i>>1) * time.Second)
+		assert.False(t, request.Time.Before(due), "delete %d of a pod that started at %s came at %s", i+1, request.Pod.Status.StartTime, request.Time)
+	}
+
+	_, err := node.WaitDaemonSetPodsReady(ctx)
+	require.NoError(t, err)
+}
+
+func TestPodThatIsAlwaysRejectedIsHandedBackToTheDaemonSetController(t *testing.T) {
+	t.Parallel()
+
+	const limit = 3
+
+	cluster := shared(t)
+	ctx := within(t, 2*time.Minute)
+	name, label, selector := own("cap")
+
+	apply(ctx, t, cluster, lab.DaemonSet(name, "tuner", selector, lab.Sysctl("net.core.somaxconn", "1024")))
+
+	node := addNode(ctx, t, cluster, name, label, lab.WithRebound(lab.RejectionCap(limit)))
+
+	status := awaitPhase(ctx, t, node, specs.PhaseDegraded)
+	assert.Equal(t, 1, status.Counts.Exhausted)
+	assert.Contains(t, status.Message, name+"/tuner: ")
+	assert.Contains(t, status.Message, "failed again after 3 deletes (SysctlForbidden); left to the DaemonSet controller")
+
+	record := daemonSetsOf(ctx, t, node)[name+"/tuner"]
+	assert.Equal(t, specs.DaemonSetPhaseExhausted, record.Phase)
+	assert.Equal(t, "SysctlForbidden", record.Reason)
+	assert.Equal(t, limit, record.Attempts)
+	assert.Equal(t, limit, record.Rejections)
+	assert.Len(t, deletesOf(t, cluster, node), limit)
+	assert.Len(t, namesOf(deletesOf(t, cluster, node)), record.Deleted)
+
+	// The DaemonSet controller goes on, and rebound only follows.
+	next := awaitDaemonSet(ctx, t, node, name+"/tuner", func(now specs.DaemonSetRecovery) bool {
+		return now.FailedPodUID != record.FailedPodUID && now.Phase == specs.DaemonSetPhaseExhausted
+	})
+	assert.Equal(t, limit, next.Attempts)
+	awaitPhase(ctx, t, node, specs.PhaseDegraded)
+
+	// A DaemonSet that the kubelet admits.
+	healed := apply(ctx, t, cluster, lab.DaemonSet(name, "tuner", selector))
+
+	status = awaitPhase(ctx, t, node, specs.PhaseRecovered)
+	assert.Equal(t, 1, status.Counts.Recovered)
+	assert.Zero(t, status.Counts.Exhausted)
+
+	pod := onlyPodOf(ctx, t, cluster, healed, node)
+	assert.Equal(t, corev1.PodRunning, pod.Status.Phase)
+	assert.Equal(t, pod.Name, daemonSetsOf(ctx, t, node)[name+"/tuner"].Replacement)
+	assert.Len(t, deletesOf(t, cluster, node), limit, "not one more than the cap")
+
+	_, err := node.WaitDaemonSetPodsReady(ctx)
+	require.NoError(t, err)
+}
