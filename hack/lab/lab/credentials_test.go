@@ -21,9 +21,6 @@ import (
 	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
 )
 
-// holdFinalizer keeps a recovery from ending for as long as a test needs it open.
-const holdFinalizer = "lab.test/hold"
-
 func TestMalformedKubeconfigIsNamedUntilItIsRepaired(t *testing.T) {
 	t.Parallel()
 

@@ -34,13 +34,15 @@ const (
 	// kubelet is healthy, however often the node has been rebooted.
 	backInService = 10 * time.Second
 
+	// holdFinalizer keeps a recovery from ending for as long as a test needs it
+	// open.
+	holdFinalizer = "lab.test/hold"
+
 	daemonSetController = "system:serviceaccount:kube-system:daemon-set-controller"
 )
 
 // withRebound runs rebound with a settle time that does not hold up a test.
-func withRebound(opts ...lab.ReboundOption) lab.NodeOption {
-	return lab.WithRebound(append([]lab.ReboundOption{lab.SettleTime(time.Second)}, opts...)...)
-}
+func withRebound() lab.NodeOption { return lab.WithRebound(lab.SettleTime(time.Second)) }
 
 // awaitStatus waits until the node's recovery, in the present boot, is as wanted.
 func awaitStatus(ctx context.Context, t *testing.T, node *lab.Node, wanted func(specs.RecoveryStatus) bool) specs.RecoveryStatus {
@@ -225,10 +227,10 @@ func setFinalizers(ctx context.Context, t *testing.T, cluster *lab.Lab, pod core
 
 // deletionEvents returns the events that rebound left on the DaemonSet, found as
 // "kubectl describe" and "kubectl get events --for" find them.
-func deletionEvents(t *testing.T, cluster *lab.Lab, daemonSet *appsv1.DaemonSet) []corev1.Event {
+func deletionEvents(ctx context.Context, t *testing.T, cluster *lab.Lab, daemonSet *appsv1.DaemonSet) []corev1.Event {
 	t.Helper()
 
-	list, err := cluster.Client().CoreV1().Events(daemonSet.Namespace).Search(scheme.Scheme, daemonSet)
+	list, err := cluster.Client().CoreV1().Events(daemonSet.Namespace).SearchWithContext(ctx, scheme.Scheme, daemonSet)
 	require.NoError(t, err)
 
 	var events []corev1.Event

@@ -433,7 +433,7 @@ func withoutRestart(node string, spec corev1.PodSpec) corev1.PodSpec {
 func assertEvent(ctx context.Context, t *testing.T, cluster *lab.Lab, daemonSet *appsv1.DaemonSet, node *lab.Node, deleted corev1.Pod) {
 	t.Helper()
 
-	events := deletionEvents(t, cluster, daemonSet)
+	events := deletionEvents(ctx, t, cluster, daemonSet)
 	require.Len(t, events, 1)
 
 	event := events[0]
