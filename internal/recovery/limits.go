@@ -11,7 +11,8 @@ const (
 	// DefaultRejectionCap is how many pods of one DaemonSet are deleted in one boot after the kubelet rejected them.
 	DefaultRejectionCap = 10
 	// DefaultSettleTime is how long nothing may be Failed or missing before the node counts as recovered. A kubelet that
-	// rejects pods does so within seconds of its start.
+	// rejects a pod in its first two seconds tells so only ten seconds after its start, at its next full status sync
+	// (measured with Kubernetes 1.36), and Talos takes two of those to find it healthy.
 	DefaultSettleTime = 10 * time.Second
 
 	// GroupApps is the API group of the DaemonSets that Kubernetes itself has.

@@ -63,7 +63,8 @@ func WithRejectionCap(limit int) Option {
 }
 
 // WithSettleTime sets how long nothing may be Failed or missing before the node counts as recovered. The default is 10 s;
-// zero means at once.
+// zero means at once. With less than the default, a pod that the kubelet rejects as it starts can be missed, because the
+// kubelet may tell so only ten seconds after its start.
 func WithSettleTime(d time.Duration) Option {
 	return func(c *config) { c.settings.SettleTime = d }
 }
