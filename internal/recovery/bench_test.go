@@ -21,7 +21,7 @@ func BenchmarkPlanOfAFullNode(b *testing.B) {
 		}))
 	}
 
-	if n := len(recovery.Plan(f, now).Deletes()); n != 11 {
+	if n := len(deletes(recovery.Plan(f, now))); n != 11 {
 		b.Fatalf("%d deletes, not 11", n)
 	}
 

@@ -24,14 +24,16 @@ func (p *planner) planDaemonSet(rec specs.DaemonSetRecovery, pods []*Verdict) (s
 		return rec, true
 	}
 
-	if held := find(pods, func(v *Verdict) bool { return v.Class == ClassDeleting && len(v.Pod.Finalizers) > 0 }); held != nil {
-		return blockedByFinalizers(rec, held.Pod), true
+	if ending := find(pods, func(v *Verdict) bool { return v.Class == ClassDeleting }); ending != nil {
+		if waiting := awaitEnd(rec, ending.Pod); replacementOf(waiting, pods) == nil {
+			return waiting, true
+		}
 	}
 
 	left := find(pods, func(v *Verdict) bool { return v.Class == ClassOptedOut || v.Class == ClassUnrelated })
 
 	switch {
-	case isInCare(rec) && (left == nil || rec.Phase != specs.DaemonSetPhaseRecovered && replacementOf(rec, pods) != nil):
+	case isInCare(rec) && (left == nil || replacementOf(rec, pods) != nil):
 		return p.follow(rec, pods), true
 	case left != nil:
 		return leftAlone(rec, left), true
@@ -61,11 +63,16 @@ func putOff(pods []*Verdict, subject *Verdict) {
 	}
 }
 
-func blockedByFinalizers(rec specs.DaemonSetRecovery, pod Pod) specs.DaemonSetRecovery {
+// awaitEnd is about a pod that is being deleted and still there: held by its finalizers, or about to end.
+func awaitEnd(rec specs.DaemonSetRecovery, pod Pod) specs.DaemonSetRecovery {
 	rec = adopt(rec, pod)
-	rec.Phase = specs.DaemonSetPhaseBlocked
-	rec.NextAttemptAt = time.Time{}
-	rec.LastError = fmt.Sprintf("pod %q is held by finalizers: %s", pod.Name, strings.Join(pod.Finalizers, ", "))
+	rec.DeletedAt, rec.NextAttemptAt, rec.FinishedAt = time.Time{}, time.Time{}, time.Time{}
+	rec.Phase, rec.LastError = specs.DaemonSetPhaseReplacing, ""
+
+	if len(pod.Finalizers) > 0 {
+		rec.Phase = specs.DaemonSetPhaseBlocked
+		rec.LastError = fmt.Sprintf("pod %q is held by finalizers: %s", pod.Name, strings.Join(pod.Finalizers, ", "))
+	}
 
 	return rec
 }
@@ -114,7 +121,8 @@ func find(pods []*Verdict, wanted func(*Verdict) bool) *Verdict {
 	return nil
 }
 
-// adopt makes the record speak of pod. What was counted for other pods of the DaemonSet stays.
+// adopt makes the record speak of pod. What was counted for other pods of the DaemonSet stays, even if the DaemonSet was
+// deleted and created again since: the cap protects the node, and a loop of the two must not get around it.
 func adopt(rec specs.DaemonSetRecovery, pod Pod) specs.DaemonSetRecovery {
 	if rec.FailedPodUID == pod.UID {
 		rec.Reason, rec.Message = pod.Reason, pod.Message
@@ -124,6 +132,7 @@ func adopt(rec specs.DaemonSetRecovery, pod Pod) specs.DaemonSetRecovery {
 
 	return specs.DaemonSetRecovery{
 		UID:          pod.Owner.UID,
+		APIGroup:     pod.Owner.Group,
 		FailedPod:    pod.Name,
 		FailedPodUID: pod.UID,
 		Reason:       pod.Reason,

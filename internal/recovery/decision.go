@@ -51,16 +51,3 @@ const (
 	// ActionDelete deletes the pod now, with its UID as a precondition.
 	ActionDelete
 )
-
-// Deletes returns the pods that are to be deleted now.
-func (d Decision) Deletes() []Pod {
-	var pods []Pod
-
-	for _, v := range d.Verdicts {
-		if v.Action == ActionDelete {
-			pods = append(pods, v.Pod)
-		}
-	}
-
-	return pods
-}

@@ -35,7 +35,7 @@ func facts(edits ...edit) recovery.Facts {
 			KubeletRunning: true, KubeletHealthy: true, LifecyclePresent: true, Since: booted.Add(30 * time.Second),
 			Stage: "booting", InService: true, NodeName: node,
 		},
-		Link: recovery.Link{BootID: boot, SyncedAt: now},
+		Link: recovery.Link{BootID: boot, SyncedAt: booted.Add(40 * time.Second)},
 	}
 
 	for _, e := range edits {
@@ -48,6 +48,11 @@ func facts(edits ...edit) recovery.Facts {
 func gate(change func(*recovery.Gate)) edit { return func(f *recovery.Facts) { change(&f.Gate) } }
 
 func link(change func(*recovery.Link)) edit { return func(f *recovery.Facts) { change(&f.Link) } }
+
+// listed says how long before now the pods were first listed.
+func listed(ago time.Duration) edit {
+	return link(func(l *recovery.Link) { l.SyncedAt = now.Add(-ago) })
+}
 
 func pods(pods ...recovery.Pod) edit {
 	return func(f *recovery.Facts) { f.Link.Pods = append(f.Link.Pods, pods...) }
@@ -75,7 +80,7 @@ func outcome(result recovery.Result, text string) edit {
 // attempted is the record of a leftover whose delete was asked for half a minute ago.
 func attempted(change func(*specs.DaemonSetRecovery)) specs.DaemonSetRecovery {
 	rec := specs.DaemonSetRecovery{
-		UID: "uid-cilium", FailedPod: "cilium-old", FailedPodUID: "uid-old", Reason: "NodeShutdown",
+		UID: "uid-cilium", APIGroup: "apps", FailedPod: "cilium-old", FailedPodUID: "uid-old", Reason: "NodeShutdown",
 		Attempts: 1, AttemptedAt: now.Add(-30 * time.Second),
 	}
 
@@ -145,3 +150,16 @@ func rejections(n int) specs.DaemonSetRecovery {
 }
 
 func describe(v recovery.Verdict) string { return fmt.Sprintf("%s: %s", v.Pod.Name, v.Reason) }
+
+// deletes returns the pods that are to be deleted now.
+func deletes(decision recovery.Decision) []recovery.Pod {
+	var pods []recovery.Pod
+
+	for _, verdict := range decision.Verdicts {
+		if verdict.Action == recovery.ActionDelete {
+			pods = append(pods, verdict.Pod)
+		}
+	}
+
+	return pods
+}

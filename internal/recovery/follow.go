@@ -10,10 +10,19 @@ import (
 	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
 )
 
-// follow looks for the replacement of a pod that is gone.
+// follow looks for the replacement of a pod that is gone, and looks after it until the whole node has recovered.
 func (p *planner) follow(rec specs.DaemonSetRecovery, pods []*Verdict) specs.DaemonSetRecovery {
+	replacement := replacementOf(rec, pods)
+
 	if rec.Phase == specs.DaemonSetPhaseRecovered {
-		return rec
+		if replacement != nil && replacement.Pod.Ready {
+			return rec
+		}
+
+		if replacement == nil {
+			// It was Ready and is gone again: the wait for a pod starts anew.
+			rec.DeletedAt = p.now
+		}
 	}
 
 	if rec.DeletedAt.IsZero() {
@@ -25,7 +34,7 @@ func (p *planner) follow(rec specs.DaemonSetRecovery, pods []*Verdict) specs.Dae
 	rec.Failures = 0
 	rec.LastError = ""
 
-	switch replacement := replacementOf(rec, pods); {
+	switch {
 	case replacement == nil && rec.Phase == specs.DaemonSetPhaseReleased:
 		return rec
 	case replacement == nil:
@@ -66,13 +75,12 @@ func (p *planner) awaitReplacement(rec specs.DaemonSetRecovery) specs.DaemonSetR
 	rec.Phase = specs.DaemonSetPhaseReplacing
 	rec.FinishedAt = time.Time{}
 
-	missedAt := rec.DeletedAt.Add(releaseAfter)
-	givenUpAt := rec.DeletedAt.Add(releaseWithoutSignAfter)
+	missedAt, givenUpAt := p.waitingSince(rec).Add(releaseAfter), p.waitingSince(rec).Add(releaseWithoutSignAfter)
 
 	switch {
 	case p.now.Before(missedAt):
 		p.wakeAt(missedAt)
-	case p.now.Before(givenUpAt) && !p.hasSignOfLife(rec.DeletedAt):
+	case p.now.Before(givenUpAt) && !p.hasSignOfLife(rec):
 		p.wakeAt(givenUpAt)
 	default:
 		rec.Phase = specs.DaemonSetPhaseReleased
@@ -82,14 +90,25 @@ func (p *planner) awaitReplacement(rec specs.DaemonSetRecovery) specs.DaemonSetR
 	return rec
 }
 
-// hasSignOfLife tells whether the DaemonSet controller has created a pod on this node since. Times of creation come in
-// whole seconds, so a pod of the same second counts.
-func (p *planner) hasSignOfLife(since time.Time) bool {
-	since = since.Truncate(time.Second)
+// waitingSince is since when a replacement could have been seen: not before the pods were listed. While the API server is
+// away nothing can come, and that nothing comes says nothing.
+func (p *planner) waitingSince(rec specs.DaemonSetRecovery) time.Time {
+	if p.facts.Link.SyncedAt.After(rec.DeletedAt) {
+		return p.facts.Link.SyncedAt
+	}
+
+	return rec.DeletedAt
+}
+
+// hasSignOfLife tells whether the controller of the DaemonSet has created a pod on this node since the record's pod was
+// deleted. Every API group has a controller of its own. Times of creation come in whole seconds, so a pod of the same
+// second counts.
+func (p *planner) hasSignOfLife(rec specs.DaemonSetRecovery) bool {
+	since := rec.DeletedAt.Truncate(time.Second)
 
 	for _, pod := range p.facts.Link.Pods {
 		class, _ := classify(pod, p.facts.Gate.NodeName, p.facts.Boot, p.facts.Settings.OwnerGroups)
-		if class != ClassForeign && !pod.Created.Before(since) {
+		if class != ClassForeign && pod.Owner.Group == rec.APIGroup && !pod.Created.Before(since) {
 			return true
 		}
 	}

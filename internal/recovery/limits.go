@@ -57,7 +57,8 @@ const (
 type Settings struct {
 	// OwnerGroups are the API groups whose kind DaemonSet is looked after.
 	OwnerGroups []string
-	// RejectionCap is the number of deletes per DaemonSet and boot for pods that had started in this boot.
+	// RejectionCap is the number of deletes per DaemonSet and boot for pods that had started in this boot, and once more the
+	// same number for those that had started before.
 	RejectionCap int
 	// SettleTime is how long nothing may be Failed or missing before the node counts as recovered.
 	SettleTime time.Duration

@@ -5,6 +5,7 @@
 package recovery
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -43,7 +44,12 @@ func (p *planner) openStatus(records map[string]specs.DaemonSetRecovery) specs.R
 }
 
 func (p *planner) baseStatus(records map[string]specs.DaemonSetRecovery) specs.RecoveryStatus {
-	return specs.RecoveryStatus{BootID: p.facts.Boot.ID, NodeName: p.facts.Gate.NodeName, Counts: count(records)}
+	return specs.RecoveryStatus{
+		// What is not known now was known before: a node that is renamed has no name for a moment.
+		BootID:   cmp.Or(p.facts.Boot.ID, p.facts.Status.BootID),
+		NodeName: cmp.Or(p.facts.Gate.NodeName, p.facts.Status.NodeName),
+		Counts:   count(records),
+	}
 }
 
 // nodeStatus sums up the records: the node's phase, its message, and the time at which it may count as recovered.
@@ -96,7 +102,7 @@ func (p *planner) describe(id string, rec specs.DaemonSetRecovery) string {
 		return fmt.Sprintf("%s: cannot delete %s: %s", id, rec.FailedPod, rec.LastError)
 	case specs.DaemonSetPhaseExhausted:
 		return fmt.Sprintf("%s: %s failed again after %d deletes (%s); left to the DaemonSet controller",
-			id, rec.FailedPod, rec.Attempts, rec.Reason)
+			id, rec.FailedPod, p.facts.Settings.RejectionCap, rec.Reason)
 	case specs.DaemonSetPhasePending:
 		switch {
 		case rec.LastError != "":
@@ -112,7 +118,11 @@ func (p *planner) describe(id string, rec specs.DaemonSetRecovery) string {
 			return fmt.Sprintf("%s: replacement %s is %s", id, rec.Replacement, rec.ReplacementStatus)
 		}
 
-		if p.now.Before(rec.DeletedAt.Add(releaseAfter)) {
+		if rec.DeletedAt.IsZero() {
+			return fmt.Sprintf("%s: waiting for %s to end, which is being deleted", id, rec.FailedPod)
+		}
+
+		if p.now.Before(p.waitingSince(rec).Add(releaseAfter)) {
 			return fmt.Sprintf("%s: waiting for the replacement of %s", id, rec.FailedPod)
 		}
 

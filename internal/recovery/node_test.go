@@ -76,6 +76,18 @@ func TestAnotherNodeNameForgetsWhatWasDone(t *testing.T) {
 	assert.Empty(t, decision.DaemonSets)
 }
 
+func TestANodeThatIsRenamedThroughNoNameAtAllForgetsWhatWasDone(t *testing.T) {
+	t.Parallel()
+
+	f := facts(recovered(), record(rejections(10)), gate(func(g *recovery.Gate) { g.NodeName = "" }))
+	nameless := recovery.Plan(f, now)
+	require.Equal(t, node, nameless.Status.NodeName)
+
+	f.Status, f.DaemonSets, f.Gate.NodeName = nameless.Status, nameless.DaemonSets, "worker-9"
+
+	assert.Empty(t, recovery.Plan(f, now).DaemonSets)
+}
+
 func TestALostNodeNameForgetsNothing(t *testing.T) {
 	t.Parallel()
 
@@ -120,14 +132,15 @@ func TestTheMessageNamesTheFirstThreeAndCountsTheRest(t *testing.T) {
 	assert.Equal(t, "kube-system/a: deleting a-1, which is Failed (NodeShutdown); "+
 		"kube-system/b: deleting b-1, which is Failed (NodeShutdown); "+
 		"kube-system/c: deleting c-1, which is Failed (NodeShutdown); and 2 more", decision.Status.Message)
-	assert.Len(t, decision.Deletes(), 5)
+	assert.Len(t, deletes(decision), 5)
 }
 
 func TestTheCountsSumUpTheDaemonSets(t *testing.T) {
 	t.Parallel()
 
 	f := facts(
-		recordOf("a/recovered", specs.DaemonSetRecovery{Phase: specs.DaemonSetPhaseRecovered, FailedPodUID: "1", Attempts: 3, Deleted: 3}),
+		recordOf("a/recovered", specs.DaemonSetRecovery{Phase: specs.DaemonSetPhaseRecovered, UID: "uid-recovered", FailedPodUID: "1", Attempts: 3, Deleted: 3}),
+		pods(podOf("recovered", "recovered-1", func(p *recovery.Pod) { p.Namespace, p.Failed, p.Ready = "a", false, true })),
 		recordOf("a/released", specs.DaemonSetRecovery{Phase: specs.DaemonSetPhaseReleased, FailedPodUID: "2", Attempts: 1, Deleted: 1, DeletedAt: now}),
 		pods(
 			podOf("skipped", "skipped-1", func(p *recovery.Pod) { p.OptedOut = true }),

@@ -101,7 +101,7 @@ func TestTheGateIsClosedWhile(t *testing.T) {
 			assert.Equal(t, tc.phase, decision.Status.Phase)
 			assert.Equal(t, tc.message, decision.Status.Message)
 			assert.Equal(t, tc.connect, decision.Connect)
-			assert.Empty(t, decision.Deletes())
+			assert.Empty(t, deletes(decision))
 			assert.Empty(t, decision.Verdicts)
 			assert.Equal(t, tc.obstacle == recovery.ObstacleBoot, !decision.LookAgain.IsZero(), "only a file has to be polled")
 		})
@@ -354,6 +354,54 @@ func TestADaemonSet(t *testing.T) {
 			id + `: cannot delete cilium-old: pod "cilium-old" is held by finalizers: example.com/a, example.com/b`, 0,
 		},
 		{
+			"whose finalizers let go after an hour has its replacement waited for from then on",
+			[]edit{listed(2 * time.Hour), pods(other(now)), record(attempted(func(rec *specs.DaemonSetRecovery) {
+				rec.Phase, rec.LastError, rec.Deleted = specs.DaemonSetPhaseBlocked, "held", 1
+			}))}, 0,
+			specs.DaemonSetPhaseReplacing, 0, specs.PhaseRecovering, id + ": waiting for the replacement of cilium-old", 2 * time.Minute,
+		},
+		{
+			"whose pod somebody else is deleting is waited for",
+			[]edit{listed(time.Hour), pods(other(now), failed(because("NodeShutdown"), func(p *recovery.Pod) { p.Deleting = true }))}, time.Hour,
+			specs.DaemonSetPhaseReplacing, 0, specs.PhaseRecovering, id + ": waiting for cilium-old to end, which is being deleted", 0,
+		},
+		{
+			"whose pod is on its way out beside a Ready one is recovered",
+			[]edit{
+				pods(held, replacement(true, "Running")),
+				record(attempted(func(rec *specs.DaemonSetRecovery) { rec.Phase, rec.FinishedAt = specs.DaemonSetPhaseRecovered, now })),
+			}, time.Second,
+			specs.DaemonSetPhaseRecovered, 0, specs.PhaseRecovering,
+			"DaemonSets: 1 recovered; watching until nothing fails for 10s", 10 * time.Second,
+		},
+		{
+			"whose replacement vanishes before the node has recovered is replacing again",
+			[]edit{listed(time.Hour), pods(other(now)), record(attempted(func(rec *specs.DaemonSetRecovery) {
+				rec.Phase, rec.DeletedAt, rec.FinishedAt = specs.DaemonSetPhaseRecovered, now.Add(-time.Hour), now
+				rec.Replacement = "cilium-new"
+			}))}, time.Second,
+			specs.DaemonSetPhaseReplacing, 0, specs.PhaseRecovering,
+			id + ": waiting for the replacement of cilium-old", time.Second + 2*time.Minute,
+		},
+		{
+			"whose replacement stops being Ready before the node has recovered is replacing again",
+			[]edit{pods(replacement(false, "Running, not Ready")), record(attempted(func(rec *specs.DaemonSetRecovery) {
+				rec.Phase, rec.DeletedAt, rec.FinishedAt = specs.DaemonSetPhaseRecovered, now.Add(-time.Minute), now
+			}))}, time.Second,
+			specs.DaemonSetPhaseReplacing, 0, specs.PhaseRecovering, id + ": replacement cilium-new is Running, not Ready", 0,
+		},
+		{
+			"with an evicted pod beside a Ready one stays recovered",
+			[]edit{
+				pods(replacement(true, "Running"), podOf("cilium", "cilium-evicted", because("Evicted"), sinceBoot(time.Second))),
+				record(attempted(func(rec *specs.DaemonSetRecovery) {
+					rec.Phase, rec.DeletedAt, rec.FinishedAt = specs.DaemonSetPhaseRecovered, now, now
+				})),
+			}, time.Second,
+			specs.DaemonSetPhaseRecovered, 0, specs.PhaseRecovering,
+			"DaemonSets: 1 recovered; watching until nothing fails for 10s", 10 * time.Second,
+		},
+		{
 			"whose finalizers let go is replacing",
 			[]edit{record(attempted(func(rec *specs.DaemonSetRecovery) { rec.Phase, rec.LastError = specs.DaemonSetPhaseBlocked, "held" }))},
 			0,
@@ -382,14 +430,14 @@ func TestADaemonSet(t *testing.T) {
 		},
 		{
 			"without a replacement after two minutes is released if another DaemonSet got a pod since",
-			[]edit{pods(other(now.Add(-2*time.Minute + time.Second))), record(deleted(2 * time.Minute))},
+			[]edit{listed(time.Hour), pods(other(now.Add(-2*time.Minute + time.Second))), record(deleted(2 * time.Minute))},
 			0,
 			specs.DaemonSetPhaseReleased, 0, specs.PhaseRecovering,
 			"DaemonSets: 1 no longer wanted here; watching until nothing fails for 10s", 10 * time.Second,
 		},
 		{
 			"without a replacement after two minutes waits on if nothing shows that the controller lives",
-			[]edit{pods(other(booted.Add(-2 * time.Minute))), record(deleted(2 * time.Minute))},
+			[]edit{listed(time.Hour), pods(other(booted.Add(-2 * time.Minute))), record(deleted(2 * time.Minute))},
 			time.Minute,
 			specs.DaemonSetPhaseReplacing, 0, specs.PhaseRecovering,
 			id + ": no pod has replaced cilium-old, and no DaemonSet has created one here since: is kube-controller-manager running?",
@@ -397,7 +445,7 @@ func TestADaemonSet(t *testing.T) {
 		},
 		{
 			"without a replacement after fifteen minutes is released all the same",
-			[]edit{record(deleted(2 * time.Minute))},
+			[]edit{listed(time.Hour), record(deleted(2 * time.Minute))},
 			13 * time.Minute,
 			specs.DaemonSetPhaseReleased, 0, specs.PhaseRecovering,
 			"DaemonSets: 1 no longer wanted here; watching until nothing fails for 10s", 13*time.Minute + 10*time.Second,
@@ -509,7 +557,7 @@ func TestADaemonSet(t *testing.T) {
 			require.Contains(t, decision.DaemonSets, id)
 
 			assert.Equal(t, tc.phase, decision.DaemonSets[id].Phase)
-			assert.Len(t, decision.Deletes(), tc.deletes)
+			assert.Len(t, deletes(decision), tc.deletes)
 			assert.Equal(t, tc.node, decision.Status.Phase)
 			assert.Equal(t, tc.message, decision.Status.Message)
 

@@ -22,15 +22,15 @@ import (
 func TestNoHistoryLeadsToAForbiddenDelete(t *testing.T) {
 	t.Parallel()
 
-	deletes := 0
+	deleted := 0
 
 	for seed := range uint64(400) {
 		random := rand.New(rand.NewPCG(seed, 1))
-		deletes += play(t, 60, random.IntN)
+		deleted += play(t, 60, random.IntN)
 	}
 
 	// The property means nothing if hardly anything is ever deleted.
-	require.Greater(t, deletes, 1000)
+	require.Greater(t, deleted, 1000)
 }
 
 // FuzzNoHistoryLeadsToAForbiddenDelete plays the histories that the fuzzer makes up.
@@ -61,7 +61,7 @@ func play(t *testing.T, steps int, choose func(n int) int) int {
 	w.facts = facts()
 	w.facts.Settings.RejectionCap = 1 + choose(3)
 
-	deletes := 0
+	deleted := 0
 
 	for range steps {
 		w.change()
@@ -69,11 +69,11 @@ func play(t *testing.T, steps int, choose func(n int) int) int {
 		decision := w.decide(t)
 		w.check(t, decision)
 
-		deletes += len(decision.Deletes())
+		deleted += len(deletes(decision))
 		w.apply(decision)
 	}
 
-	return deletes
+	return deleted
 }
 
 // world is a node, its API server and its DaemonSet controller, none of them well-behaved.
@@ -181,7 +181,7 @@ func (w *world) decide(t *testing.T) recovery.Decision {
 func (w *world) check(t *testing.T, decision recovery.Decision) {
 	t.Helper()
 
-	for _, pod := range decision.Deletes() {
+	for _, pod := range deletes(decision) {
 		require.Zero(t, decision.Obstacle, "deleted through a closed gate")
 		require.True(t, pod.Failed, "deleted a pod that has not failed: %+v", pod)
 		require.Equal(t, node, pod.NodeName)
@@ -224,7 +224,7 @@ func (w *world) check(t *testing.T, decision recovery.Decision) {
 func (w *world) apply(decision recovery.Decision) {
 	w.facts.Status, w.facts.DaemonSets = decision.Status, decision.DaemonSets
 
-	for _, pod := range decision.Deletes() {
+	for _, pod := range deletes(decision) {
 		if w.facts.InFlight == nil {
 			w.facts.InFlight = map[string]bool{}
 		}

@@ -31,7 +31,8 @@ type DaemonSetRecovery struct {
 	Deleted int `yaml:"deleted" protobuf:"9"`
 	// AttemptedAt is when the delete of FailedPod was first tried; zero if it was not.
 	AttemptedAt time.Time `yaml:"attemptedAt,omitempty" protobuf:"10"`
-	// DeletedAt is when FailedPod was found to be gone, by whoever deleted it; zero if it is still there.
+	// DeletedAt is when FailedPod was found to be gone, by whoever deleted it, or when a replacement that had been Ready was;
+	// zero if FailedPod is still there.
 	DeletedAt time.Time `yaml:"deletedAt,omitempty" protobuf:"11"`
 	// NextAttemptAt is the earliest time of the next delete; zero if there is nothing to wait for.
 	NextAttemptAt time.Time `yaml:"nextAttemptAt,omitempty" protobuf:"12"`
@@ -45,4 +46,6 @@ type DaemonSetRecovery struct {
 	ReplacementStatus string `yaml:"replacementStatus,omitempty" protobuf:"16"`
 	// FinishedAt is when the phase became recovered or released; zero before.
 	FinishedAt time.Time `yaml:"finishedAt,omitempty" protobuf:"17"`
+	// APIGroup is the API group of the DaemonSet, and so tells whose controller it has.
+	APIGroup string `yaml:"apiGroup" protobuf:"18"`
 }
