@@ -75,6 +75,8 @@ func Open(path string) (*Client, error) {
 		TLSClientConfig:       tlsConfig,
 		DialContext:           (&net.Dialer{Timeout: dialTimeout, KeepAlive: dialTimeout}).DialContext,
 		ResponseHeaderTimeout: requestTimeout,
+		// What Close finds still in use must not linger.
+		IdleConnTimeout: requestTimeout,
 	})
 
 	roundTripper, err := rest.HTTPWrappersForConfig(config, transport)

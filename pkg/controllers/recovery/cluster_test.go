@@ -5,6 +5,7 @@
 package recovery_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,6 +46,9 @@ type cluster struct {
 	opened    int
 	made      int
 	kubeError error
+	// watchError fails every watch, nodeGone every look at the Node.
+	watchError error
+	nodeGone   bool
 }
 
 func newCluster() *cluster {
@@ -174,6 +178,10 @@ func (c *connection) BootID(context.Context, string) (string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 
+	if c.nodeGone {
+		return "", apierrors.NewNotFound(schema.GroupResource{Resource: "nodes"}, nodeName)
+	}
+
 	return c.bootID, c.check()
 }
 
@@ -183,7 +191,7 @@ func (c *connection) WatchPods(ctx context.Context, node string, changed func([]
 
 	for {
 		c.mu.Lock()
-		err := c.check()
+		err := cmp.Or(c.watchError, c.check())
 		next := c.changed
 		pods := slices.DeleteFunc(slices.Collect(maps.Values(c.pods)), func(pod core.Pod) bool { return pod.NodeName != node })
 		c.mu.Unlock()

@@ -106,6 +106,8 @@ type pass struct {
 	r       controller.Runtime
 	logger  *zap.Logger
 	session *session
+	// orphans are outcomes that a session left when it ended.
+	orphans []recovery.Outcome
 }
 
 // changed tells of news from the API server; it never does while there is no session.
@@ -170,6 +172,9 @@ func (p *pass) read(ctx context.Context) (recovery.Facts, sessionKey, error) {
 		facts.Link, facts.Outcomes, facts.InFlight = p.session.take()
 	}
 
+	facts.Outcomes = append(facts.Outcomes, p.orphans...)
+	p.orphans = nil
+
 	return facts, key, nil
 }
 
@@ -201,9 +206,16 @@ func (p *pass) mayDelete(ctx context.Context) bool {
 	return obstacle == recovery.ObstacleNone
 }
 
+// endSession ends the session. How its deletes ended is entered in the next pass.
 func (p *pass) endSession() {
-	if p.session != nil {
-		p.session.stop()
-		p.session = nil
+	if p.session == nil {
+		return
+	}
+
+	p.orphans = append(p.orphans, p.session.stop()...)
+	p.session = nil
+
+	if len(p.orphans) > 0 {
+		p.r.QueueReconcile()
 	}
 }

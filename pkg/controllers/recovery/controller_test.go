@@ -584,6 +584,87 @@ func TestNoMoreThanFourPodsAreDeletedAtATime(t *testing.T) {
 	})
 }
 
+func TestANodeObjectThatIsGoneIsNotAPodThatIsGone(t *testing.T) {
+	t.Parallel()
+
+	boot(t, func(m *machine) {
+		m.cluster.create("cilium", ready)
+		m.up()
+		m.cluster.set(func() { m.cluster.nodeGone = true })
+		m.cluster.create("proxy", leftover)
+		after(time.Minute)
+
+		assert.Equal(t, specs.PhaseWaiting, m.phase())
+		assert.Equal(t, `nodes "worker-1" not found`, m.status().Message)
+		assert.Zero(t, m.daemonSet("proxy").DeletedAt)
+		assert.Empty(t, m.cluster.deleted())
+
+		m.cluster.set(func() { m.cluster.nodeGone = false })
+		after(10 * time.Second)
+		assert.Len(t, m.cluster.deleted(), 1)
+	})
+}
+
+func TestADeleteThatEndsWithItsSessionIsCounted(t *testing.T) {
+	t.Parallel()
+
+	boot(t, func(m *machine) {
+		// The answer is on its way when the kubeconfig changes, and arrives all the same.
+		m.cluster.onDelete = func(ctx context.Context, _ core.Pod) error {
+			<-ctx.Done()
+
+			return nil
+		}
+
+		m.cluster.create("cilium", leftover)
+		m.up()
+		m.kubeconfig("second")
+		after(time.Second)
+
+		require.Len(t, m.cluster.deleted(), 1)
+		assert.Equal(t, 1, m.daemonSet("cilium").Deleted)
+		assert.Equal(t, specs.DaemonSetPhaseReplacing, m.daemonSet("cilium").Phase)
+	})
+}
+
+func TestAWatchThatFailsAgainAndAgainIsPublishedOnce(t *testing.T) {
+	t.Parallel()
+
+	boot(t, func(m *machine) {
+		m.cluster.watchError = errors.New("the server was unable to return the pods")
+		m.up()
+		after(10 * time.Second)
+		assert.Equal(t, specs.PhaseWaiting, m.phase())
+		assert.Equal(t, m.cluster.watchError.Error(), m.status().Message)
+
+		written := m.versions()
+		after(10 * time.Minute)
+		assert.Equal(t, written, m.versions())
+	})
+}
+
+func TestAPanicIsAProblemAndNotTheEndOfMachined(t *testing.T) {
+	t.Parallel()
+
+	boot(t, func(m *machine) {
+		var deletes atomic.Int32
+
+		m.cluster.onDelete = func(context.Context, core.Pod) error {
+			if deletes.Add(1) == 1 {
+				panic("a delete")
+			}
+
+			return nil
+		}
+
+		m.cluster.create("cilium", leftover)
+		m.up()
+		assert.Equal(t, "kube-system/cilium: failed to delete cilium-1: panic: a delete", m.status().Message)
+		after(time.Second)
+		assert.Len(t, m.cluster.deleted(), 1)
+	})
+}
+
 // broken is a runtime whose state cannot be read. The error is the one that COSI takes for a wish to end.
 type broken struct{ controller.Runtime }
 

@@ -74,7 +74,14 @@ func (s *session) delete(verdict recovery.Verdict) {
 
 // tryDelete deletes the pod, again and again for a while if need be. The error is that of the last try; nil if there was
 // none.
-func (s *session) tryDelete(connection *connected, pod recovery.Pod) (recovery.Result, error) {
+func (s *session) tryDelete(connection *connected, pod recovery.Pod) (result recovery.Result, err error) {
+	defer func() {
+		if err != nil && result == recovery.ResultDeleted { // a panic
+			result = recovery.ResultFailed
+		}
+	}()
+	defer s.recoverTo(&err)
+
 	select {
 	case s.slots <- struct{}{}:
 		defer func() { <-s.slots }()
@@ -126,13 +133,19 @@ func (s *session) deleteOnce(ctx context.Context, connection *connected, pod rec
 		return errGateClosed
 	}
 
+	// Whatever keeps the Node from being read, a new connection looks into it and reports it. Its words must not be taken
+	// for those about the pod: a Node that is gone is no pod that is gone.
 	bootID, err := connection.BootID(ctx, s.key.node)
 	if err != nil {
-		return err
+		connection.interrupt(err)
+
+		return fmt.Errorf("%w: %s", errGateClosed, kube.Describe(err))
 	}
 
-	if bootID != s.key.bootID {
-		err = fmt.Errorf("%w: node %q has been registered by another boot", errGateClosed, s.key.node)
+	boot := recovery.Boot{ID: s.key.bootID}
+
+	if obstacle, message := recovery.RegistrationObstacle(boot, s.key.node, bootID); obstacle != recovery.ObstacleNone {
+		err = fmt.Errorf("%w: %s", errGateClosed, message)
 		connection.interrupt(err)
 
 		return err

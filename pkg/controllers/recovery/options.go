@@ -80,12 +80,12 @@ func WithBootIDPath(path string) Option {
 }
 
 // WithBootTime sets what tells the time of the present boot, on the clock of WithClock. It is asked in every pass, because
-// that clock may be set. The default is the clock's time less the kernel's CLOCK_BOOTTIME.
+// that clock may be set. The default is the system's time less the kernel's CLOCK_BOOTTIME, and fits the default clock only.
 func WithBootTime(bootTime func() (time.Time, error)) Option {
 	return func(c *config) { c.bootTime = bootTime }
 }
 
-// WithClock sets what tells the time. The default is time.Now.
+// WithClock sets what tells the time. The default is time.Now. It goes with WithBootTime.
 func WithClock(now func() time.Time) Option {
 	return func(c *config) { c.now = now }
 }

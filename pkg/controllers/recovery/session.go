@@ -7,6 +7,7 @@ package recovery
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"sync"
 	"time"
@@ -51,6 +52,7 @@ type session struct {
 
 	mu       sync.Mutex
 	link     recovery.Link
+	problem  string // the last one that was logged, "" once all was well
 	current  *connected
 	inFlight map[string]bool
 	outcomes []recovery.Outcome
@@ -86,10 +88,13 @@ func startSession(
 	return s
 }
 
-// stop ends the session: requests under way are cancelled, and everything it started has ended when stop returns.
-func (s *session) stop() {
+// stop ends the session: requests under way are cancelled, and everything it started has ended when stop returns. It
+// returns the outcomes that were not taken.
+func (s *session) stop() []recovery.Outcome {
 	s.cancel()
 	s.work.Wait()
+
+	return s.outcomes
 }
 
 // take returns what is known now. Each outcome is returned once.
@@ -118,7 +123,6 @@ func (s *session) update(change func()) {
 // run connects, and connects again when the connection breaks.
 func (s *session) run(ctx context.Context) {
 	delay := newDelay()
-	lastProblem := ""
 
 	for {
 		began := time.Now()
@@ -128,14 +132,7 @@ func (s *session) run(ctx context.Context) {
 			return
 		}
 
-		problem := kube.Describe(err)
-		if problem != lastProblem {
-			s.logger.Warn("cannot use the API server", zap.String("node", s.key.node), zap.String("problem", problem))
-		}
-
-		lastProblem = problem
-
-		s.update(func() { s.link = recovery.Link{Error: problem} })
+		s.fail(kube.Describe(err))
 
 		if time.Since(began) > steadyTime {
 			delay = newDelay()
@@ -147,8 +144,23 @@ func (s *session) run(ctx context.Context) {
 	}
 }
 
+// fail makes the problem known, and logs it if it is a new one.
+func (s *session) fail(problem string) {
+	s.update(func() {
+		if s.problem != problem {
+			s.logger.Warn("cannot use the API server", zap.String("node", s.key.node), zap.String("problem", problem))
+		}
+
+		s.problem, s.link = problem, recovery.Link{Error: problem}
+	})
+}
+
 // connect lives through one connection and returns why it broke.
-func (s *session) connect(ctx context.Context) error {
+//
+// A panic breaks it as well: machined is the machine's first process, and does not survive one in a goroutine.
+func (s *session) connect(ctx context.Context) (err error) {
+	defer s.recoverTo(&err)
+
 	connection, err := s.config.connect(s.config.kubeconfigPath)
 	if err != nil {
 		return err
@@ -175,7 +187,7 @@ func (s *session) connect(ctx context.Context) error {
 				s.link.SyncedAt = s.config.now().UTC()
 			}
 
-			s.link.Error, s.link.Pods = "", pods
+			s.problem, s.link.Error, s.link.Pods = "", "", pods
 		})
 	})
 	if err != nil {
@@ -199,15 +211,26 @@ func (s *session) awaitRegistration(ctx context.Context, observer Observer) erro
 			return err
 		}
 
-		s.update(func() { s.link = recovery.Link{BootID: bootID} })
-
 		if bootID == s.key.bootID {
+			// An error of the connection before stays until the pods are known; else it would come and go with every try.
+			s.update(func() { s.link.BootID = bootID })
+
 			return nil
 		}
+
+		s.update(func() { s.problem, s.link = "", recovery.Link{BootID: bootID} })
 
 		if !sleep(ctx, delay.Step()) {
 			return context.Cause(ctx)
 		}
+	}
+}
+
+// recoverTo turns a panic into an error, and logs where it came from.
+func (s *session) recoverTo(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("panic: %v", p)
+		s.logger.Error("recovered from a panic", zap.Error(*err), zap.Stack("stack"))
 	}
 }
 
