@@ -25,7 +25,8 @@ func (p *planner) planDaemonSet(rec specs.DaemonSetRecovery, pods []*Verdict) (s
 	}
 
 	if ending := find(pods, func(v *Verdict) bool { return v.Class == ClassDeleting }); ending != nil {
-		if waiting := awaitEnd(rec, ending.Pod); replacementOf(waiting, pods) == nil {
+		// One that merely takes its time is no matter once its replacement lives; one that is held needs a person.
+		if waiting := awaitEnd(rec, ending.Pod); len(ending.Pod.Finalizers) > 0 || replacementOf(waiting, pods) == nil {
 			return waiting, true
 		}
 	}

@@ -357,20 +357,23 @@ func TestADaemonSet(t *testing.T) {
 			"whose finalizers let go after an hour has its replacement waited for from then on",
 			[]edit{listed(2 * time.Hour), pods(other(now)), record(attempted(func(rec *specs.DaemonSetRecovery) {
 				rec.Phase, rec.LastError, rec.Deleted = specs.DaemonSetPhaseBlocked, "held", 1
-			}))}, 0,
+			}))},
+			0,
 			specs.DaemonSetPhaseReplacing, 0, specs.PhaseRecovering, id + ": waiting for the replacement of cilium-old", 2 * time.Minute,
 		},
 		{
 			"whose pod somebody else is deleting is waited for",
-			[]edit{listed(time.Hour), pods(other(now), failed(because("NodeShutdown"), func(p *recovery.Pod) { p.Deleting = true }))}, time.Hour,
+			[]edit{listed(time.Hour), pods(other(now), failed(because("NodeShutdown"), func(p *recovery.Pod) { p.Deleting = true }))},
+			time.Hour,
 			specs.DaemonSetPhaseReplacing, 0, specs.PhaseRecovering, id + ": waiting for cilium-old to end, which is being deleted", 0,
 		},
 		{
 			"whose pod is on its way out beside a Ready one is recovered",
 			[]edit{
-				pods(held, replacement(true, "Running")),
+				pods(failed(because("NodeShutdown"), func(p *recovery.Pod) { p.Deleting = true }), replacement(true, "Running")),
 				record(attempted(func(rec *specs.DaemonSetRecovery) { rec.Phase, rec.FinishedAt = specs.DaemonSetPhaseRecovered, now })),
-			}, time.Second,
+			},
+			time.Second,
 			specs.DaemonSetPhaseRecovered, 0, specs.PhaseRecovering,
 			"DaemonSets: 1 recovered; watching until nothing fails for 10s", 10 * time.Second,
 		},
@@ -379,7 +382,8 @@ func TestADaemonSet(t *testing.T) {
 			[]edit{listed(time.Hour), pods(other(now)), record(attempted(func(rec *specs.DaemonSetRecovery) {
 				rec.Phase, rec.DeletedAt, rec.FinishedAt = specs.DaemonSetPhaseRecovered, now.Add(-time.Hour), now
 				rec.Replacement = "cilium-new"
-			}))}, time.Second,
+			}))},
+			time.Second,
 			specs.DaemonSetPhaseReplacing, 0, specs.PhaseRecovering,
 			id + ": waiting for the replacement of cilium-old", time.Second + 2*time.Minute,
 		},
@@ -387,7 +391,8 @@ func TestADaemonSet(t *testing.T) {
 			"whose replacement stops being Ready before the node has recovered is replacing again",
 			[]edit{pods(replacement(false, "Running, not Ready")), record(attempted(func(rec *specs.DaemonSetRecovery) {
 				rec.Phase, rec.DeletedAt, rec.FinishedAt = specs.DaemonSetPhaseRecovered, now.Add(-time.Minute), now
-			}))}, time.Second,
+			}))},
+			time.Second,
 			specs.DaemonSetPhaseReplacing, 0, specs.PhaseRecovering, id + ": replacement cilium-new is Running, not Ready", 0,
 		},
 		{
@@ -397,7 +402,8 @@ func TestADaemonSet(t *testing.T) {
 				record(attempted(func(rec *specs.DaemonSetRecovery) {
 					rec.Phase, rec.DeletedAt, rec.FinishedAt = specs.DaemonSetPhaseRecovered, now, now
 				})),
-			}, time.Second,
+			},
+			time.Second,
 			specs.DaemonSetPhaseRecovered, 0, specs.PhaseRecovering,
 			"DaemonSets: 1 recovered; watching until nothing fails for 10s", 10 * time.Second,
 		},
