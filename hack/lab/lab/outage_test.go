@@ -91,9 +91,11 @@ func outlastControllerManager(t *testing.T, cluster *lab.Lab) {
 	require.NoError(t, cluster.StopControllerManager())
 	require.NoError(t, node.Reboot(ctx))
 
-	status := awaitStatus(ctx, t, node, func(status specs.RecoveryStatus) bool { return status.Counts.Deleted == 1 })
+	// The watch may show the pod on its way out before it shows it gone.
+	status := awaitStatus(ctx, t, node, func(status specs.RecoveryStatus) bool {
+		return status.Counts.Deleted == 1 && status.Message == name+"/proxy: waiting for the replacement of "+left.Name
+	})
 	assert.Equal(t, specs.PhaseRecovering, status.Phase)
-	assert.Equal(t, name+"/proxy: waiting for the replacement of "+left.Name, status.Message)
 	assert.Equal(t, specs.DaemonSetPhaseReplacing, daemonSetsOf(ctx, t, node)[name+"/proxy"].Phase)
 	assert.Empty(t, podsIn(ctx, t, cluster, name))
 
