@@ -57,7 +57,7 @@ func isInCare(rec specs.DaemonSetRecovery) bool {
 // putOff makes all pods but the subject wait for their turn.
 func putOff(pods []*Verdict, subject *Verdict) {
 	for _, v := range pods {
-		if v != subject && (v.Class == ClassLeftover || v.Class == ClassRejected) {
+		if v != subject && v.isToBeReplaced() {
 			v.Action = ActionWait
 			v.Reason += "; " + subject.Pod.Name + " comes first"
 		}
@@ -95,7 +95,7 @@ func chooseSubject(rec specs.DaemonSetRecovery, pods []*Verdict) *Verdict {
 	var due []*Verdict
 
 	for _, v := range pods {
-		if v.Class == ClassLeftover || v.Class == ClassRejected {
+		if v.isToBeReplaced() {
 			due = append(due, v)
 		}
 	}
@@ -234,10 +234,12 @@ func settleAttempt(rec specs.DaemonSetRecovery, outcome Outcome) specs.DaemonSet
 		return rec
 	}
 
+	outcome.At = outcome.At.UTC().Round(0) // as it is published
+
 	switch outcome.Result {
 	case ResultDeleted, ResultGone:
 		rec.Phase = specs.DaemonSetPhaseReplacing
-		rec.DeletedAt = outcome.At.UTC().Round(0)
+		rec.DeletedAt = outcome.At
 		rec.NextAttemptAt = time.Time{}
 		rec.Failures = 0
 		rec.LastError = ""
@@ -249,7 +251,7 @@ func settleAttempt(rec specs.DaemonSetRecovery, outcome Outcome) specs.DaemonSet
 		rec = failAttempt(rec, outcome, failedDelay, failedDelayLimit)
 	case ResultAbandoned:
 		// If the decision still sees the gate open, it must not ask again before it can have seen what closed it.
-		rec.NextAttemptAt = outcome.At.UTC().Round(0).Add(failedDelay)
+		rec.NextAttemptAt = outcome.At.Add(failedDelay)
 	}
 
 	return rec
@@ -258,7 +260,7 @@ func settleAttempt(rec specs.DaemonSetRecovery, outcome Outcome) specs.DaemonSet
 func failAttempt(rec specs.DaemonSetRecovery, outcome Outcome, first, limit time.Duration) specs.DaemonSetRecovery {
 	rec.Failures++
 	rec.LastError = outcome.Error
-	rec.NextAttemptAt = outcome.At.UTC().Round(0).Add(doubling(rec.Failures, first, limit))
+	rec.NextAttemptAt = outcome.At.Add(doubling(rec.Failures, first, limit))
 
 	return rec
 }

@@ -40,6 +40,9 @@ type Verdict struct {
 	NotBefore time.Time
 }
 
+// isToBeReplaced tells whether the pod is one of those that are deleted, now or later.
+func (v *Verdict) isToBeReplaced() bool { return v.Class == ClassLeftover || v.Class == ClassRejected }
+
 // Action is what to do with a pod. The zero value is ActionKeep.
 type Action int
 
