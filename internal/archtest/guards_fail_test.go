@@ -95,8 +95,8 @@ func TestImportDirectionCanFail(t *testing.T) {
 			},
 			expected: []string{
 				"hack/lab/main.go:1: hack/lab imports cmd/rebound/options, against the arrows: of ours it may import only " +
-					"internal/cli, internal/ctest, internal/kube, internal/recovery, pkg/check, pkg/controllers, pkg/resources, " +
-					"pkg/resources/recovery/specs; move what it needs there, or let its caller pass it in",
+					"internal/cli, internal/ctest, internal/kube, internal/recovery, internal/talosapi, pkg/check, pkg/controllers, " +
+					"pkg/resources, pkg/resources/recovery/specs; move what it needs there, or let its caller pass it in",
 			},
 		},
 		{

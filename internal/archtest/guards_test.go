@@ -27,8 +27,9 @@ var arrows = map[string][]string{
 
 	// Nothing that is shipped may need these.
 	"internal/archtest": nil,
+	"internal/talosapi": nil,
 	"internal/ctest":    {"pkg/check", "pkg/controllers"},
-	"hack/lab":          {"internal/cli", "internal/ctest"},
+	"hack/lab":          {"internal/cli", "internal/ctest", "internal/talosapi"},
 }
 
 // pureFolders hold the decision and the data that it is about.

@@ -1,0 +1,120 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package talosapi
+
+import (
+	"crypto/tls"
+	stdx509 "crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/siderolabs/crypto/x509"
+	clientconfig "github.com/siderolabs/talos/pkg/machinery/client/config"
+	"github.com/siderolabs/talos/pkg/machinery/role"
+)
+
+// DefaultLifetime is for how long a client's certificate holds if nothing else is asked for.
+const DefaultLifetime = 24 * time.Hour
+
+// authorityLifetime is for how long an authority and the certificates of its endpoints hold: that of Talos' own.
+const authorityLifetime = 10 * 365 * 24 * time.Hour
+
+// Authority signs what a Talos cluster's own authority signs: the certificates of its endpoints and of their clients.
+type Authority struct {
+	ca   *x509.CertificateAuthority
+	pool *stdx509.CertPool
+}
+
+// NewAuthority makes an authority with a new ed25519 key. No two of them believe each other's certificates.
+func NewAuthority() (*Authority, error) {
+	// What machinery's package for secrets does too, which would bring a machine configuration along.
+	ca, err := x509.NewSelfSignedCertificateAuthority(
+		x509.Organization("talos"),
+		x509.NotAfter(time.Now().Add(authorityLifetime)),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("failed to create a certificate authority: %w", err)
+	}
+
+	pool := stdx509.NewCertPool()
+	pool.AddCert(ca.Crt)
+
+	return &Authority{ca: ca, pool: pool}, nil
+}
+
+// ClientConfig says who a client is and where it finds the cluster.
+type ClientConfig struct {
+	// Endpoints are the addresses of the endpoints, with their ports.
+	Endpoints []string
+
+	// Nodes are the names of the nodes that commands are meant for if they are not told otherwise.
+	Nodes []string
+
+	// Roles are what the client's certificate lets it do. The zero value lets it connect and do nothing.
+	Roles role.Set
+
+	// NotBefore is when the certificate begins to hold, now if zero.
+	NotBefore time.Time
+
+	// Lifetime is for how long it holds from then on, DefaultLifetime if zero.
+	Lifetime time.Duration
+}
+
+// Config makes a client configuration with a single context of that name, as talosctl keeps it in its talosconfig, with
+// a new key and certificate.
+func (a *Authority) Config(context string, options ClientConfig) (*clientconfig.Config, error) {
+	if options.NotBefore.IsZero() {
+		options.NotBefore = time.Now()
+	}
+
+	if options.Lifetime == 0 {
+		options.Lifetime = DefaultLifetime
+	}
+
+	pair, err := x509.NewKeyPair(a.ca,
+		x509.Organization(options.Roles.Strings()...),
+		x509.NotBefore(options.NotBefore),
+		x509.NotAfter(options.NotBefore.Add(options.Lifetime)),
+		x509.KeyUsage(stdx509.KeyUsageDigitalSignature),
+		x509.ExtKeyUsage([]stdx509.ExtKeyUsage{stdx509.ExtKeyUsageClientAuth}),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("failed to sign the client certificate of %q: %w", context, err)
+	}
+
+	config := clientconfig.NewConfig(context, options.Endpoints, a.ca.CrtPEM, x509.NewCertificateAndKeyFromKeyPair(pair))
+	config.Contexts[context].Nodes = options.Nodes
+
+	return config, nil
+}
+
+// serverTLS returns how an endpoint proves to be itself at an address, and demands the same of its clients. At every
+// address it is also the machine itself.
+func (a *Authority) serverTLS(address net.Addr) (*tls.Config, error) {
+	tcp, ok := address.(*net.TCPAddr)
+	if !ok {
+		return nil, fmt.Errorf("failed to sign a certificate for %q: %w", address, errors.New("it is no TCP address"))
+	}
+
+	pair, err := x509.NewKeyPair(a.ca,
+		x509.IPAddresses([]net.IP{tcp.IP, net.IPv4(127, 0, 0, 1), net.IPv6loopback}),
+		x509.DNSNames([]string{"localhost"}),
+		x509.NotAfter(a.ca.Crt.NotAfter),
+		x509.KeyUsage(stdx509.KeyUsageDigitalSignature),
+		x509.ExtKeyUsage([]stdx509.ExtKeyUsage{stdx509.ExtKeyUsageServerAuth}),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("failed to sign a certificate for %q: %w", address, err)
+	}
+
+	return &tls.Config{
+		MinVersion:   tls.VersionTLS13,
+		Certificates: []tls.Certificate{*pair.Certificate},
+		ClientAuth:   tls.RequireAndVerifyClientCert,
+		ClientCAs:    a.pool,
+	}, nil
+}

@@ -1,0 +1,75 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+// Package talosapi is a Talos API on loopback, with the rules of machined and apid; for tests and for the lab.
+//
+// A machine answers on its own socket and decides who may read what. An endpoint stands for the apid of a control
+// plane node: it takes clients in over TLS, learns their roles from their certificates and passes their calls on to the
+// machines they name. An authority signs the certificates of both sides. Rules and messages are those of Talos v1.13.9,
+// so that its clients cannot tell the difference where it matters to them.
+//
+// It is not Talos: a machine serves resources and its version and nothing else, whoever reaches its socket is believed
+// about the roles, an endpoint talks to machines rather than to their apids, and the role os:impersonator gives nothing.
+package talosapi
+
+import (
+	"context"
+	"runtime"
+
+	"github.com/cosi-project/runtime/api/v1alpha1"
+	"github.com/cosi-project/runtime/pkg/state"
+	"github.com/cosi-project/runtime/pkg/state/protobuf/server"
+	"github.com/siderolabs/talos/pkg/machinery/api/machine"
+	"github.com/siderolabs/talos/pkg/machinery/constants"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/emptypb"
+)
+
+// MachineConfig is what a machine answers with.
+type MachineConfig struct {
+	// State holds the resources, and the definitions of namespaces and types without which none can be read. The machine
+	// never writes to it.
+	State state.State
+
+	// Version is the Talos version that the machine claims to run, such as "v1.13.9". Clients refuse to parse an empty one.
+	Version string
+}
+
+// NewMachine returns the API of one machine, for the caller to serve and to stop. It believes the roles that calls carry
+// in their metadata, so nobody but an endpoint should reach it.
+func NewMachine(config MachineConfig) *grpc.Server {
+	api := grpc.NewServer(
+		grpc.MaxRecvMsgSize(constants.GRPCMaxMessageSize),
+		grpc.UnaryInterceptor(authorizeUnary),
+		grpc.StreamInterceptor(authorizeStream),
+		grpc.WaitForHandlers(true),
+	)
+
+	v1alpha1.RegisterStateServer(api, server.NewState(state.Filter(config.State, accessRule(config.State))))
+	machine.RegisterMachineServiceServer(api, &machineService{version: config.Version})
+
+	return api
+}
+
+// machineService answers for the version; the calls it does not know are Unimplemented.
+type machineService struct {
+	machine.UnimplementedMachineServiceServer
+
+	version string
+}
+
+// Version implements machine.MachineServiceServer.
+func (s *machineService) Version(context.Context, *emptypb.Empty) (*machine.VersionResponse, error) {
+	return &machine.VersionResponse{
+		Messages: []*machine.Version{{
+			Version: &machine.VersionInfo{
+				Tag:       s.version,
+				GoVersion: runtime.Version(),
+				Os:        runtime.GOOS,
+				Arch:      runtime.GOARCH,
+			},
+			Features: &machine.FeaturesInfo{Rbac: true},
+		}},
+	}, nil
+}
