@@ -1,0 +1,52 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/talos-rebound/rebound/internal/cli"
+)
+
+const exitCodes = `Exit codes:
+  0  all DaemonSet pods are back
+  1  not in time, or failing
+  2  wrong usage or configuration, or no node to check`
+
+func newCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "rebound",
+		Short: "Tell whether rebooted Talos nodes have their DaemonSet pods back",
+		Long: `Rebound tells whether rebooted Talos nodes have their DaemonSet pods back.
+
+It reads the recovery status that machined publishes on every node whose Talos
+was built with rebound, through the Talos API. It writes nothing, and the role
+os:reader is enough.`,
+		Args:          cobra.NoArgs,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w; see '%s --help'", err, cmd.CommandPath())
+	})
+
+	root.AddCommand(newHealthCommand(), newStatusCommand(), newVersionCommand())
+
+	return root
+}
+
+func newVersionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "version",
+		Short:   "Print what this binary was built from",
+		Example: "  rebound version",
+		Args:    cobra.NoArgs,
+		Run:     func(cmd *cobra.Command, _ []string) { cli.Version(cmd.OutOrStdout()) },
+	}
+}

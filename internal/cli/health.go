@@ -1,0 +1,139 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/talos-rebound/rebound/pkg/check"
+)
+
+// DefaultWaitTimeout is that of talosctl health.
+const DefaultWaitTimeout = 20 * time.Minute
+
+const healthSubject = "waiting for DaemonSet pods to recover: "
+
+// HealthOptions are what rebound health may be given.
+type HealthOptions struct {
+	Access Access
+	// WaitTimeout is how long to wait; it has to be positive.
+	WaitTimeout time.Duration
+	// Output is the format of the result.
+	Output Format
+	// Poll asks the nodes every five seconds instead of watching them as well.
+	Poll bool
+}
+
+func (options HealthOptions) validate() error {
+	if options.WaitTimeout <= 0 {
+		return fmt.Errorf("the wait timeout is %s: it has to be more than zero", options.WaitTimeout)
+	}
+
+	return options.Output.validate()
+}
+
+// Health waits until the DaemonSet pods of all nodes are back. Text goes to out as it comes; with FormatJSON the result
+// goes to out and what happens meanwhile to progress. The error has the exit code ExitCode.
+func Health(ctx context.Context, options HealthOptions, out, progress io.Writer) (err error) {
+	if err = options.validate(); err != nil {
+		return err
+	}
+
+	cluster, err := connect(ctx, options.Access)
+	if err != nil {
+		return err
+	}
+
+	defer func() { err = errors.Join(err, cluster.close()) }()
+
+	if options.Output == FormatText {
+		progress = out
+	}
+
+	reporter := newReporter(progress)
+	defer reporter.close()
+
+	verdict, err := wait(ctx, cluster, options, reporter)
+
+	if options.Output == FormatJSON {
+		reporter.close()
+
+		if verdict != nil {
+			return errors.Join(err, writeJSON(out, *verdict))
+		}
+	}
+
+	return err
+}
+
+// wait waits and reports. The verdict is nil if it is not known which nodes there are.
+func wait(ctx context.Context, cluster *cluster, options HealthOptions, reporter *reporter) (*check.Verdict, error) {
+	timedOut := notRecoveredError{fmt.Errorf("not recovered within %s", options.WaitTimeout)}
+
+	ctx, cancel := context.WithTimeoutCause(ctx, options.WaitTimeout, timedOut)
+	defer cancel()
+
+	reporter.update(healthSubject + "...")
+
+	last := ""
+
+	nodes, err := cluster.awaitMembers(ctx, func(reason string) {
+		last = reason
+
+		reporter.update(healthSubject + reason)
+	})
+	if err != nil {
+		return nil, ended(ctx, err, last)
+	}
+
+	verdict, err := check.Wait(ctx, cluster.client.COSI, nodes, check.WaitOptions{
+		Poll: options.Poll,
+		Report: func(verdict check.Verdict) {
+			switch verdict.Status {
+			case check.StatusPassed:
+				reporter.finish(healthSubject + "OK")
+				reporter.finish(verdict.Reason)
+			case check.StatusSkipped:
+				reporter.finish(healthSubject + "SKIP")
+			case check.StatusFailing, check.StatusWaiting:
+				reporter.update(healthSubject + verdict.Reason)
+			}
+		},
+	})
+
+	switch {
+	case err != nil:
+		return &verdict, ended(ctx, err, verdict.Reason)
+	case verdict.Refused():
+		return &verdict, errors.New(verdict.Reason)
+	case verdict.Status == check.StatusSkipped:
+		return &verdict, errors.New(verdict.Reason)
+	default:
+		return &verdict, nil
+	}
+}
+
+// ended says why waiting ended, and what it waited for.
+func ended(ctx context.Context, err error, last string) error {
+	if ctx.Err() == nil {
+		return err
+	}
+
+	err = context.Cause(ctx)
+
+	if errors.Is(err, context.Canceled) {
+		err = errors.New("interrupted")
+	}
+
+	if last != "" {
+		err = fmt.Errorf("%w; the last that was seen: %s", err, last)
+	}
+
+	return notRecoveredError{err}
+}

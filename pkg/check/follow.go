@@ -1,0 +1,64 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package check
+
+import (
+	"context"
+	"time"
+
+	"github.com/cosi-project/runtime/pkg/state"
+
+	"github.com/talos-rebound/rebound/pkg/resources/recovery"
+)
+
+// watchRetryDelay is the time between the end of a watch and the next one.
+const watchRetryDelay = time.Second
+
+// follow watches a node until ctx ends and passes on what it says. It says nothing about a node that cannot be watched,
+// except once when a watch breaks off.
+func follow(ctx context.Context, st state.State, node Node, say func(Answer)) {
+	for {
+		if watch(ctx, st, node, say) {
+			say(fetch(ctx, st, node))
+		}
+
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(watchRetryDelay):
+		}
+	}
+}
+
+// watch watches a node until the watch or ctx ends. It returns whether there was a watch that broke off.
+func watch(ctx context.Context, st state.State, node Node, say func(Answer)) bool {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+
+	events := make(chan state.Event)
+
+	if err := st.Watch(to(ctx, node), recovery.NewRecoveryStatus().Metadata(), events); err != nil {
+		return false
+	}
+
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case event := <-events:
+			switch event.Type {
+			case state.Created, state.Updated:
+				if res, ok := event.Resource.(*recovery.RecoveryStatus); ok {
+					say(answered(node, res))
+				}
+			case state.Destroyed:
+				say(Answer{Node: node, Outcome: OutcomeNotFound})
+			case state.Errored:
+				return true
+			case state.Bootstrapped, state.Noop:
+			}
+		}
+	}
+}

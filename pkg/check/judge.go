@@ -1,0 +1,218 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package check
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+
+	"google.golang.org/grpc/status"
+
+	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
+)
+
+const (
+	// namedNodes is how many nodes a reason names that it is the same for.
+	namedNodes = 3
+	// namedReasons is how many different reasons the cluster's reason has room for.
+	namedReasons = 4
+)
+
+// Judge says what the answers mean. Their order does not matter. No answers at all is a failing cluster: a check of
+// nothing must not pass.
+func Judge(answers []Answer) Verdict {
+	if len(answers) == 0 {
+		return Verdict{Status: StatusFailing, Reason: "there are no nodes to check"}
+	}
+
+	verdict := Verdict{Nodes: make([]NodeVerdict, 0, len(answers))}
+
+	for _, answer := range answers {
+		judged, reason := judgeNode(answer)
+
+		verdict.Nodes = append(verdict.Nodes, NodeVerdict{
+			Answer: answer, Name: answer.name(), Verdict: judged, Reason: oneLine(reason),
+		})
+	}
+
+	slices.SortStableFunc(verdict.Nodes, func(a, b NodeVerdict) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Node.Address, b.Node.Address))
+	})
+
+	verdict.Status = worst(verdict.Nodes)
+
+	switch verdict.Status {
+	case StatusFailing, StatusWaiting:
+		verdict.Reason = culprits(verdict.Nodes)
+	case StatusPassed, StatusSkipped:
+		verdict.Reason = summary(verdict.Nodes)
+	}
+
+	return verdict
+}
+
+func judgeNode(answer Answer) (Status, string) {
+	switch answer.Outcome {
+	case OutcomeStatus:
+		return judgeStatus(answer)
+	case OutcomeNotFound:
+		return StatusWaiting, "no recovery status yet, it has just booted"
+	case OutcomeUnsupported:
+		return StatusSkipped, "its Talos was built without rebound"
+	case OutcomeRefused:
+		return StatusFailing, fmt.Sprintf("refused: %s; reading takes the role os:reader", message(answer.Err))
+	default:
+		return StatusFailing, "unreachable: " + message(answer.Err)
+	}
+}
+
+func judgeStatus(answer Answer) (Status, string) {
+	if answer.Status == nil {
+		return StatusFailing, "the answer has no recovery status"
+	}
+
+	reason := cmp.Or(answer.Status.Message, answer.Status.Phase.String())
+
+	switch answer.Status.Phase {
+	case specs.PhaseRecovered, specs.PhaseDisabled:
+		return StatusPassed, reason
+	case specs.PhaseWaiting, specs.PhaseRecovering:
+		return StatusWaiting, reason
+	case specs.PhaseDegraded:
+		return StatusFailing, reason
+	default:
+		return StatusFailing, fmt.Sprintf("its phase %d is newer than this check: %s", int(answer.Status.Phase), reason)
+	}
+}
+
+// message takes the words out of an error of the API, without the name of its code.
+func message(err error) string {
+	if err == nil {
+		return "no answer"
+	}
+
+	if s, ok := status.FromError(err); ok {
+		return cmp.Or(s.Message(), s.Code().String())
+	}
+
+	return err.Error()
+}
+
+// oneLine keeps a pod's or a server's words from breaking the line or the terminal.
+func oneLine(text string) string {
+	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }), " ")
+}
+
+func worst(nodes []NodeVerdict) Status {
+	for _, candidate := range []Status{StatusFailing, StatusWaiting, StatusPassed} {
+		if slices.ContainsFunc(nodes, func(node NodeVerdict) bool { return node.Verdict == candidate }) {
+			return candidate
+		}
+	}
+
+	return StatusSkipped
+}
+
+// culprits names the nodes that are not whole. Nodes for which the same is to be said are named together.
+func culprits(nodes []NodeVerdict) string {
+	type group struct {
+		reason string
+		names  []string
+	}
+
+	var groups []*group
+
+	for _, judged := range []Status{StatusFailing, StatusWaiting} {
+		byReason := map[string]*group{}
+
+		for _, node := range nodes {
+			if node.Verdict != judged {
+				continue
+			}
+
+			if byReason[node.Reason] == nil {
+				byReason[node.Reason] = &group{reason: node.Reason}
+				groups = append(groups, byReason[node.Reason])
+			}
+
+			byReason[node.Reason].names = append(byReason[node.Reason].names, node.Name)
+		}
+	}
+
+	var (
+		parts  []string
+		others int
+	)
+
+	for i, group := range groups {
+		if i < namedReasons {
+			parts = append(parts, fmt.Sprintf("%s: %s", shorten(group.names), group.reason))
+		} else {
+			others += len(group.names)
+		}
+	}
+
+	if others > 0 {
+		parts = append(parts, "and "+counted(others, "more node", "more nodes"))
+	}
+
+	return strings.Join(parts, "; ")
+}
+
+// shorten names the first few and counts the rest.
+func shorten(names []string) string {
+	if len(names) <= namedNodes {
+		return strings.Join(names, ", ")
+	}
+
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:namedNodes], ", "), len(names)-namedNodes)
+}
+
+// summary counts the nodes of a cluster that has nothing left to wait for.
+func summary(nodes []NodeVerdict) string {
+	var recovered, disabled, skipped int
+
+	for _, node := range nodes {
+		switch {
+		case node.Verdict == StatusSkipped:
+			skipped++
+		case node.Status.Phase == specs.PhaseDisabled:
+			disabled++
+		default:
+			recovered++
+		}
+	}
+
+	if skipped == len(nodes) {
+		return fmt.Sprintf("nothing to check: %s built without rebound", counted(skipped, "node has a Talos that was", "nodes have a Talos that was"))
+	}
+
+	var parts []string
+
+	if recovered > 0 {
+		parts = append(parts, counted(recovered, "node", "nodes")+" recovered")
+	}
+
+	if disabled > 0 {
+		parts = append(parts, fmt.Sprintf("%d not part of Kubernetes", disabled))
+	}
+
+	if skipped > 0 {
+		parts = append(parts, fmt.Sprintf("%d left out, built without rebound", skipped))
+	}
+
+	return strings.Join(parts, ", ")
+}
+
+func counted(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+
+	return fmt.Sprintf("%d %s", n, many)
+}

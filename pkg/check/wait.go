@@ -1,0 +1,148 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package check
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/cosi-project/runtime/pkg/state"
+)
+
+// DefaultInterval is how often Wait asks all nodes.
+const DefaultInterval = 5 * time.Second
+
+// WaitOptions say how Wait waits. The zero value watches, and asks at the default interval.
+type WaitOptions struct {
+	// Interval is how often all nodes are asked, in addition to watching them: a node that has gone away says nothing.
+	// Zero means DefaultInterval.
+	Interval time.Duration
+	// Poll makes Wait only ask, without a watch per node.
+	Poll bool
+	// Report is called with the first verdict, and then with every one that differs in status or reason. It is called by
+	// the goroutine that called Wait. Nil means that nobody wants to know.
+	Report func(Verdict)
+}
+
+// Wait waits until the verdict on the nodes is settled, and returns it: it passed, there is nothing to check, or the
+// caller is refused everywhere. If ctx ends first, it returns the last verdict with the cause of that.
+//
+// It returns as soon as the last node is whole, after it has asked all of them once more: none has gone meanwhile. All
+// its goroutines have ended when it returns.
+func Wait(ctx context.Context, st state.State, nodes []Node, options WaitOptions) (Verdict, error) {
+	if options.Interval <= 0 {
+		options.Interval = DefaultInterval
+	}
+
+	if options.Report == nil {
+		options.Report = func(Verdict) {}
+	}
+
+	w := waiter{state: st, nodes: nodes, options: options, updates: make(chan update)}
+
+	// Whoever is whole already need not be watched.
+	w.fetch(ctx)
+
+	if !options.Poll && !w.verdict.Settled() {
+		defer w.watch(ctx)()
+	}
+
+	return w.wait(ctx)
+}
+
+// update is what a watch says about a node.
+type update struct {
+	index  int
+	answer Answer
+}
+
+type waiter struct {
+	state   state.State
+	nodes   []Node
+	options WaitOptions
+	updates chan update
+
+	answers  []Answer
+	verdict  Verdict
+	reported bool
+	// fetched is whether all answers were given to one and the same question.
+	fetched bool
+}
+
+func (w *waiter) wait(ctx context.Context) (Verdict, error) {
+	ticker := time.NewTicker(w.options.Interval)
+	defer ticker.Stop()
+
+	for {
+		if w.verdict.Settled() && w.fetched {
+			return w.verdict, nil
+		}
+
+		if ctx.Err() != nil {
+			return w.verdict, context.Cause(ctx)
+		}
+
+		if w.verdict.Settled() {
+			w.fetch(ctx)
+
+			continue
+		}
+
+		select {
+		case <-ctx.Done():
+		case <-ticker.C:
+			w.fetch(ctx)
+		case update := <-w.updates:
+			w.answers[update.index], w.fetched = update.answer, false
+			w.judge()
+		}
+	}
+}
+
+func (w *waiter) fetch(ctx context.Context) {
+	answers := Fetch(ctx, w.state, w.nodes)
+
+	// A request that the end of ctx cut off tells nothing about its node.
+	if ctx.Err() == nil || w.answers == nil {
+		w.answers, w.fetched = answers, true
+		w.judge()
+	}
+}
+
+func (w *waiter) judge() {
+	verdict := Judge(w.answers)
+	news := !w.reported || verdict.Status != w.verdict.Status || verdict.Reason != w.verdict.Reason
+
+	w.verdict, w.reported = verdict, true
+
+	// What a watch says is passed on only after it was confirmed.
+	if news && (w.fetched || !verdict.Settled()) {
+		w.options.Report(verdict)
+	}
+}
+
+// watch follows every node until the function that it returns is called.
+func (w *waiter) watch(ctx context.Context) func() {
+	ctx, cancel := context.WithCancel(ctx)
+
+	var group sync.WaitGroup
+
+	for i, node := range w.nodes {
+		group.Go(func() {
+			follow(ctx, w.state, node, func(answer Answer) {
+				select {
+				case w.updates <- update{index: i, answer: answer}:
+				case <-ctx.Done():
+				}
+			})
+		})
+	}
+
+	return func() {
+		cancel()
+		group.Wait()
+	}
+}
