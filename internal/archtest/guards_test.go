@@ -28,7 +28,7 @@ var arrows = map[string][]string{
 	// Nothing that is shipped may need these.
 	"internal/archtest": nil,
 	"internal/talosapi": nil,
-	"internal/ctest":    {"pkg/check", "pkg/controllers"},
+	"internal/ctest":    {"internal/talosapi", "pkg/check", "pkg/controllers"},
 	"hack/lab":          {"internal/cli", "internal/ctest", "internal/talosapi"},
 }
 

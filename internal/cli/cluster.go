@@ -6,7 +6,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -65,7 +64,7 @@ func connect(ctx context.Context, access Access) (*cluster, error) {
 }
 
 func (cluster *cluster) close() error {
-	if err := cluster.client.Close(); err != nil && !errors.Is(err, grpc.ErrClientConnClosing) {
+	if err := cluster.client.Close(); err != nil {
 		return fmt.Errorf("failed to close connection: %w", err)
 	}
 

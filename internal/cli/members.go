@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/cosi-project/runtime/pkg/safe"
@@ -96,7 +97,7 @@ func discoveryError(ctx context.Context, err error) error {
 		err = context.Cause(ctx)
 	}
 
-	switch status.Code(err) { //nolint:exhaustive // every other code may go away
+	switch status.Code(err) {
 	case codes.PermissionDenied, codes.Unauthenticated:
 		return fmt.Errorf("failed to list the members of the cluster: %s; reading takes the role os:reader", status.Convert(err).Message())
 	default:
@@ -113,8 +114,9 @@ func words(err error) string {
 	return err.Error()
 }
 
-// Members are the addresses of the nodes that would be checked. It does not wait for an endpoint that is away.
-func Members(ctx context.Context, access Access) (addresses []string, err error) {
+// Members are the nodes that would be checked if none were named: addresses, each with a tab and its name if it has one,
+// as shells complete them. It does not wait for an endpoint that is away.
+func Members(ctx context.Context, access Access) (members []string, err error) {
 	cluster, err := connect(ctx, access)
 	if err != nil {
 		return nil, err
@@ -131,8 +133,8 @@ func Members(ctx context.Context, access Access) (addresses []string, err error)
 	}
 
 	for _, node := range nodes {
-		addresses = append(addresses, node.Address)
+		members = append(members, strings.TrimSuffix(node.Address+"\t"+node.Name, "\t"))
 	}
 
-	return addresses, nil
+	return members, nil
 }

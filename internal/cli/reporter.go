@@ -37,11 +37,16 @@ type reporter struct {
 
 // newReporter makes a reporter, which is to be closed.
 func newReporter(w io.Writer) *reporter {
-	r := &reporter{w: w, width: terminalWidth(w), stopped: make(chan struct{})}
-
-	if r.width != nil {
-		r.ended.Go(r.animate)
+	if width := terminalWidth(w); width != nil {
+		return newLiveReporter(w, width)
 	}
+
+	return &reporter{w: w, stopped: make(chan struct{})}
+}
+
+func newLiveReporter(w io.Writer, width func() int) *reporter {
+	r := &reporter{w: w, width: width, stopped: make(chan struct{})}
+	r.ended.Go(r.animate)
 
 	return r
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	clientconfig "github.com/siderolabs/talos/pkg/machinery/client/config"
+	"go.yaml.in/yaml/v4"
 )
 
 // Access says how to reach the Talos API. The zero value is what a talosctl without flags uses.
@@ -55,12 +56,33 @@ func (access Access) load() (*clientconfig.Config, string, error) {
 		return nil, "", fmt.Errorf("failed to read talosconfig: %w", err)
 	}
 
-	config, err := clientconfig.FromBytes(content)
+	config, err := parse(content)
 	if err != nil {
 		return nil, "", fmt.Errorf("failed to read talosconfig %q: it is not a talosconfig: %w", path, err)
 	}
 
 	return config, path, nil
+}
+
+func parse(content []byte) (*clientconfig.Config, error) {
+	var config clientconfig.Config
+
+	if err := yaml.Unmarshal(content, &config); err != nil {
+		return nil, err
+	}
+
+	// What follows does not expect these: a context that is null, and a file that is empty, as talosctl creates it.
+	for name, context := range config.Contexts {
+		if context == nil {
+			return nil, fmt.Errorf("context %q is empty", name)
+		}
+	}
+
+	if len(config.Contexts) == 0 {
+		return &config, nil
+	}
+
+	return clientconfig.FromBytes(content)
 }
 
 func (access Access) path() (string, error) {
@@ -98,7 +120,7 @@ func (access Access) choose(config *clientconfig.Config, path string, now time.T
 	}
 
 	context, ok := config.Contexts[name]
-	if !ok || context == nil {
+	if !ok {
 		return nil, fmt.Errorf("context %q is not in talosconfig %q, which has %s; choose one with --context",
 			name, path, quoted(slices.Sorted(maps.Keys(config.Contexts))))
 	}

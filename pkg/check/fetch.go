@@ -100,7 +100,7 @@ func classify(node Node, err error) Answer {
 		err = api.GRPCStatus().Err()
 	}
 
-	switch status.Code(err) { //nolint:exhaustive // every other code means that nothing is known about the node
+	switch status.Code(err) {
 	case codes.NotFound:
 		return Answer{Node: node, Outcome: OutcomeNotFound}
 	case codes.PermissionDenied:

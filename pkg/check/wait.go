@@ -65,11 +65,12 @@ type waiter struct {
 	options WaitOptions
 	updates chan update
 
-	answers  []Answer
-	verdict  Verdict
-	reported bool
+	answers []Answer
+	verdict Verdict
 	// fetched is whether all answers were given to one and the same question.
 	fetched bool
+	// reported is the last verdict that was passed on; nil before the first.
+	reported *Verdict
 }
 
 func (w *waiter) wait(ctx context.Context) (Verdict, error) {
@@ -113,14 +114,16 @@ func (w *waiter) fetch(ctx context.Context) {
 }
 
 func (w *waiter) judge() {
-	verdict := Judge(w.answers)
-	news := !w.reported || verdict.Status != w.verdict.Status || verdict.Reason != w.verdict.Reason
+	w.verdict = Judge(w.answers)
 
-	w.verdict, w.reported = verdict, true
+	// That all is well is passed on only after it was confirmed.
+	if w.verdict.Settled() && !w.fetched {
+		return
+	}
 
-	// What a watch says is passed on only after it was confirmed.
-	if news && (w.fetched || !verdict.Settled()) {
-		w.options.Report(verdict)
+	if w.reported == nil || w.reported.Status != w.verdict.Status || w.reported.Reason != w.verdict.Reason {
+		w.reported = new(w.verdict)
+		w.options.Report(w.verdict)
 	}
 }
 

@@ -1,0 +1,149 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package main
+
+import (
+	"errors"
+	"maps"
+	"net/netip"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	clientconfig "github.com/siderolabs/talos/pkg/machinery/client/config"
+	"github.com/siderolabs/talos/pkg/machinery/role"
+	"github.com/stretchr/testify/require"
+
+	"github.com/talos-rebound/rebound/internal/ctest"
+	"github.com/talos-rebound/rebound/internal/talosapi"
+	"github.com/talos-rebound/rebound/pkg/resources/recovery"
+	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
+)
+
+// TestScripts runs testdata/script. Besides the commands of testscript there are
+//
+//	cluster                     start a cluster without nodes, and write a talosconfig for each kind of client
+//	node NAME STATE [MESSAGE]   add a node: a phase of the recovery, or booted, stock, down, hanging
+//	member NAME ADDRESS         make a node a member of the cluster
+//	exits CODE COMMAND...       run a command that has to end with this exit code
+func TestScripts(t *testing.T) {
+	t.Parallel()
+
+	const key = "cluster"
+
+	cluster := func(ts *testscript.TestScript) **ctest.Cluster { return ts.Value(key).(**ctest.Cluster) }
+
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join("testdata", "script"),
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			env.Values[key] = new(*ctest.Cluster)
+
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"cluster": func(ts *testscript.TestScript, _ bool, _ []string) {
+				*cluster(ts) = ctest.NewCluster(t)
+
+				writeTalosconfigs(t, *cluster(ts), ts.Getenv("WORK"))
+				ts.Setenv("TALOSCONFIG", ts.MkAbs("talosconfig"))
+				ts.Setenv("ENDPOINT", (*cluster(ts)).Endpoint())
+			},
+			"node": func(ts *testscript.TestScript, _ bool, args []string) {
+				addNode(t, *cluster(ts), args[0], args[1], strings.Join(args[2:], " "))
+			},
+			"member": func(ts *testscript.TestScript, _ bool, args []string) {
+				(*cluster(ts)).AddMember(t, args[0], netip.MustParseAddr(args[1]))
+			},
+			"exits": exits,
+		},
+	})
+}
+
+// writeTalosconfigs writes one talosconfig with a context for each kind of client. The role of the current one is
+// os:reader.
+func writeTalosconfigs(t *testing.T, cluster *ctest.Cluster, folder string) {
+	t.Helper()
+
+	stranger, err := talosapi.NewAuthority()
+	require.NoError(t, err)
+
+	config := &clientconfig.Config{Context: "reader", Contexts: map[string]*clientconfig.Context{}}
+	reader := talosapi.ClientConfig{Endpoints: []string{cluster.Endpoint()}, Roles: role.MakeSet(role.Reader)}
+
+	for name, change := range map[string]func(*talosapi.ClientConfig){
+		"reader":      func(*talosapi.ClientConfig) {},
+		"admin":       func(client *talosapi.ClientConfig) { client.Roles = role.MakeSet(role.Admin) },
+		"nobody":      func(client *talosapi.ClientConfig) { client.Roles = role.MakeSet(role.EtcdBackup) },
+		"expired":     func(client *talosapi.ClientConfig) { client.NotBefore = time.Now().Add(-48 * time.Hour) },
+		"future":      func(client *talosapi.ClientConfig) { client.NotBefore = time.Now().Add(48 * time.Hour) },
+		"with-nodes":  func(client *talosapi.ClientConfig) { client.Nodes = []string{"worker-a"} },
+		"away":        func(client *talosapi.ClientConfig) { client.Endpoints = []string{"127.0.0.1:1"} },
+		"no-endpoint": func(client *talosapi.ClientConfig) { client.Endpoints = nil },
+	} {
+		options := reader
+		change(&options)
+
+		one, err := cluster.Authority.Config(name, options)
+		require.NoError(t, err)
+
+		maps.Copy(config.Contexts, one.Contexts)
+	}
+
+	foreign, err := stranger.Config("foreign", reader)
+	require.NoError(t, err)
+	maps.Copy(config.Contexts, foreign.Contexts)
+
+	require.NoError(t, config.Save(filepath.Join(folder, "talosconfig")))
+}
+
+func addNode(t *testing.T, cluster *ctest.Cluster, name, state, message string) {
+	t.Helper()
+
+	if state == "stock" {
+		cluster.AddStockNode(t, name)
+
+		return
+	}
+
+	node := cluster.AddNode(t, name)
+
+	switch state {
+	case "booted":
+	case "down":
+		node.Stop()
+	case "hanging":
+		node.Hang(t)
+	default:
+		phase, err := specs.PhaseString(state)
+		require.NoError(t, err)
+
+		node.Say(t, recovery.RecoveryStatusSpec{NodeName: name, Phase: phase, Message: message})
+	}
+}
+
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+
+	var exit *exec.ExitError
+
+	code := 0
+
+	if err = ts.Exec(args[1], args[2:]...); errors.As(err, &exit) {
+		code = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+
+	if code != want {
+		ts.Fatalf("%s ended with exit code %d, not %d", strings.Join(args[1:], " "), code, want)
+	}
+}

@@ -1,0 +1,21 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package cli
+
+import "io"
+
+// NewLiveReporter makes a reporter for a terminal of that width.
+func NewLiveReporter(w io.Writer, width int) *Reporter {
+	return newLiveReporter(w, func() int { return width })
+}
+
+// Reporter is exported for tests.
+type Reporter = reporter
+
+func (r *reporter) Update(line string) { r.update(line) }
+
+func (r *reporter) Finish(line string) { r.finish(line) }
+
+func (r *reporter) Close() { r.close() }

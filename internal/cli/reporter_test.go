@@ -1,0 +1,104 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package cli_test
+
+import (
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/talos-rebound/rebound/internal/cli"
+)
+
+// screen shows what a terminal that is told text has on it. It knows what the reporter uses: a line feed, and moving up
+// to clear a row.
+func screen(text string, width int) []string {
+	rows := []string{""}
+
+	for text != "" {
+		switch {
+		case strings.HasPrefix(text, "\x1b[A\x1b[K"):
+			text = text[len("\x1b[A\x1b[K"):]
+			rows = rows[:len(rows)-1]
+			rows[len(rows)-1] = ""
+		case text[0] == '\n':
+			text = text[1:]
+
+			rows = append(rows, "")
+		default:
+			char := []rune(text)[0]
+			text = text[len(string(char)):]
+
+			if len([]rune(rows[len(rows)-1])) == width {
+				rows = append(rows, "")
+			}
+
+			rows[len(rows)-1] += string(char)
+		}
+	}
+
+	return rows
+}
+
+// terminal is written to and looked at side by side.
+type terminal struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (t *terminal) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+
+	return t.text.Write(p)
+}
+
+func (t *terminal) screen(width int) []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+
+	return screen(t.text.String(), width)
+}
+
+func TestOnATerminalTheLastLineIsAlive(t *testing.T) {
+	t.Parallel()
+
+	synctest.Test(t, func(t *testing.T) {
+		var out terminal
+
+		reporter := cli.NewLiveReporter(&out, 40)
+		shows := func(rows ...string) {
+			t.Helper()
+			synctest.Wait()
+			assert.Equal(t, append(rows, ""), out.screen(40))
+		}
+
+		reporter.Update("waiting: ...")
+		shows("◰ waiting: ...")
+
+		reporter.Update("waiting: worker-2: kube-system/cilium: replacement is Pending")
+		shows("◳ waiting: worker-2: kube-system/cilium:", " replacement is Pending")
+
+		time.Sleep(2500 * time.Millisecond)
+		shows("◱ waiting: worker-2: kube-system/cilium:", " replacement is Pending (2s)")
+
+		reporter.Update("waiting: worker-3: is down")
+		shows("◰ waiting: worker-3: is down")
+
+		reporter.Finish("waiting: OK")
+		reporter.Finish("3 nodes recovered")
+		shows("waiting: OK", "3 nodes recovered")
+
+		time.Sleep(time.Minute)
+		shows("waiting: OK", "3 nodes recovered")
+
+		reporter.Close()
+		reporter.Close()
+	})
+}

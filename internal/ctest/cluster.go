@@ -1,0 +1,228 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package ctest
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/cosi-project/runtime/pkg/resource/meta"
+	"github.com/cosi-project/runtime/pkg/safe"
+	"github.com/cosi-project/runtime/pkg/state"
+	"github.com/cosi-project/runtime/pkg/state/registry"
+	"github.com/siderolabs/talos/pkg/machinery/client"
+	"github.com/siderolabs/talos/pkg/machinery/resources/cluster"
+	"github.com/siderolabs/talos/pkg/machinery/resources/k8s"
+	"github.com/siderolabs/talos/pkg/machinery/role"
+	"github.com/stretchr/testify/require"
+
+	"github.com/talos-rebound/rebound/internal/talosapi"
+	"github.com/talos-rebound/rebound/pkg/resources/recovery"
+)
+
+// talosVersion is what the nodes of a Cluster say they run.
+const talosVersion = "v1.13.9"
+
+// Cluster is a number of nodes behind one Talos API, over real gRPC. Nodes have no kubelet and no controller: what they
+// say about their recovery is what a test lets them say.
+type Cluster struct {
+	// Authority signs the certificates of clients.
+	Authority *talosapi.Authority
+
+	folder   string
+	state    state.State
+	endpoint *talosapi.Endpoint
+
+	mu    sync.Mutex
+	nodes map[string]*Node
+}
+
+// Node is a node of a Cluster.
+type Node struct {
+	state state.State
+	path  string
+	stop  func()
+}
+
+// NewCluster starts a cluster without nodes, which ends with the test.
+func NewCluster(tb testing.TB) *Cluster {
+	tb.Helper()
+
+	folder, err := os.MkdirTemp("", "rebound-") //nolint:usetesting // the test's own folder has a name too long for a socket
+	require.NoError(tb, err)
+	tb.Cleanup(func() { require.NoError(tb, os.RemoveAll(folder)) })
+
+	authority, err := talosapi.NewAuthority()
+	require.NoError(tb, err)
+
+	c := &Cluster{Authority: authority, folder: folder, nodes: map[string]*Node{}}
+
+	// The endpoint is a control plane node that was built without rebound.
+	local := c.add(tb, "endpoint", &cluster.Member{})
+	c.state = local.state
+
+	c.endpoint, err = talosapi.Listen(talosapi.EndpointConfig{
+		Address:   "127.0.0.1:0",
+		Authority: authority,
+		Local:     local.target(),
+		Resolve: func(name string) (string, bool) {
+			node := c.Node(name)
+			if node == nil {
+				return "", false
+			}
+
+			return node.target(), true
+		},
+	})
+	require.NoError(tb, err)
+	tb.Cleanup(func() { require.NoError(tb, c.endpoint.Close()) })
+
+	return c
+}
+
+// AddNode adds a node whose Talos was built with rebound.
+func (c *Cluster) AddNode(tb testing.TB, name string) *Node {
+	tb.Helper()
+
+	return c.add(tb, name, recovery.ResourceDefinitions()...)
+}
+
+// AddStockNode adds a node whose Talos was built without rebound.
+func (c *Cluster) AddStockNode(tb testing.TB, name string) *Node {
+	tb.Helper()
+
+	return c.add(tb, name)
+}
+
+// AddMember makes a node a member of the cluster for its discovery. The node answers to its address as well.
+func (c *Cluster) AddMember(tb testing.TB, name string, address netip.Addr) {
+	tb.Helper()
+
+	c.setNode(address.String(), c.Node(name))
+
+	member := cluster.NewMember(cluster.NamespaceName, name)
+	member.TypedSpec().Hostname = name
+	member.TypedSpec().Addresses = []netip.Addr{address}
+
+	require.NoError(tb, c.state.Create(tb.Context(), member))
+}
+
+func (c *Cluster) add(tb testing.TB, name string, definitions ...meta.ResourceWithRD) *Node {
+	tb.Helper()
+
+	st := NewState(tb, definitions...)
+	namespaces := registry.NewNamespaceRegistry(st)
+
+	for _, namespace := range []string{k8s.NamespaceName, cluster.NamespaceName} {
+		require.NoError(tb, namespaces.Register(tb.Context(), namespace, "of the test"))
+	}
+
+	node := &Node{state: st, path: filepath.Join(c.folder, name+".sock")}
+	c.setNode(name, node)
+
+	node.Start(tb)
+	tb.Cleanup(node.Stop)
+
+	return node
+}
+
+// Node is the node of that name or address; nil if there is none.
+func (c *Cluster) Node(name string) *Node {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+
+	return c.nodes[name]
+}
+
+func (c *Cluster) setNode(name string, node *Node) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+
+	c.nodes[name] = node
+}
+
+// Endpoint is the address of the Talos API.
+func (c *Cluster) Endpoint() string { return c.endpoint.Address() }
+
+// Client makes a client with the role os:reader, which is closed when the test ends.
+func (c *Cluster) Client(tb testing.TB) *client.Client {
+	tb.Helper()
+
+	config, err := c.Authority.Config("test", talosapi.ClientConfig{
+		Endpoints: []string{c.Endpoint()}, Roles: role.MakeSet(role.Reader),
+	})
+	require.NoError(tb, err)
+
+	talos, err := client.New(tb.Context(), client.WithConfig(config))
+	require.NoError(tb, err)
+	tb.Cleanup(func() { require.NoError(tb, talos.Close()) })
+
+	return talos
+}
+
+// Say lets the node have this recovery status.
+func (node *Node) Say(tb testing.TB, spec recovery.RecoveryStatusSpec) {
+	tb.Helper()
+
+	require.NoError(tb, safe.StateModify(tb.Context(), node.state, recovery.NewRecoveryStatus(), func(res *recovery.RecoveryStatus) error {
+		*res.TypedSpec() = spec
+
+		return nil
+	}))
+}
+
+// Forget lets the node have no recovery status, as after a boot.
+func (node *Node) Forget(tb testing.TB) {
+	tb.Helper()
+
+	require.NoError(tb, node.state.Destroy(tb.Context(), recovery.NewRecoveryStatus().Metadata()))
+}
+
+// Start lets the node answer again after Stop or Hang.
+func (node *Node) Start(tb testing.TB) {
+	tb.Helper()
+
+	if node.stop != nil {
+		node.stop()
+	}
+
+	ctx, cancel := context.WithCancel(context.WithoutCancel(tb.Context()))
+
+	wait, err := talosapi.Serve(ctx, talosapi.NewMachine(talosapi.MachineConfig{State: node.state, Version: talosVersion}), node.path)
+	require.NoError(tb, err)
+
+	node.stop = func() {
+		cancel()
+		require.NoError(tb, wait())
+	}
+}
+
+// Stop lets the node be gone: requests to it fail at once.
+func (node *Node) Stop() {
+	if node.stop != nil {
+		node.stop()
+	}
+
+	node.stop = nil
+}
+
+// Hang lets the node take requests and never answer.
+func (node *Node) Hang(tb testing.TB) {
+	tb.Helper()
+
+	node.Stop()
+
+	listener, err := (&net.ListenConfig{}).Listen(tb.Context(), "unix", node.path)
+	require.NoError(tb, err)
+
+	node.stop = func() { require.NoError(tb, listener.Close()) }
+}
+
+func (node *Node) target() string { return "unix://" + node.path }

@@ -1,0 +1,237 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package check_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cosi-project/runtime/pkg/state"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/talos-rebound/rebound/internal/ctest"
+	"github.com/talos-rebound/rebound/pkg/check"
+	"github.com/talos-rebound/rebound/pkg/resources/recovery"
+	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
+)
+
+// eventually bounds what takes milliseconds when it works.
+const eventually = 30 * time.Second
+
+func inPhase(phase specs.Phase, message string) recovery.RecoveryStatusSpec {
+	return recovery.RecoveryStatusSpec{Phase: phase, Message: message}
+}
+
+// waiting is a Wait that goes on beside the test.
+type waiting struct {
+	reports chan check.Verdict
+	verdict check.Verdict
+	err     error
+	ended   chan struct{}
+}
+
+func start(ctx context.Context, t *testing.T, st state.State, options check.WaitOptions, nodes ...string) *waiting {
+	t.Helper()
+
+	w := &waiting{reports: make(chan check.Verdict, 100), ended: make(chan struct{})}
+	options.Report = func(verdict check.Verdict) { w.reports <- verdict }
+
+	go func() {
+		defer close(w.ended)
+
+		w.verdict, w.err = check.Wait(ctx, st, check.Nodes(nodes...), options)
+	}()
+
+	t.Cleanup(func() { <-w.ended })
+
+	return w
+}
+
+// next returns the next reason that is reported.
+func (w *waiting) next(t *testing.T) string {
+	t.Helper()
+
+	select {
+	case verdict := <-w.reports:
+		return verdict.Reason
+	case <-time.After(eventually):
+		require.FailNow(t, "nothing was reported")
+
+		return ""
+	}
+}
+
+func (w *waiting) end(t *testing.T) (check.Verdict, error) {
+	t.Helper()
+
+	select {
+	case <-w.ended:
+		return w.verdict, w.err
+	case <-time.After(eventually):
+		require.FailNow(t, "it went on waiting")
+
+		return check.Verdict{}, nil
+	}
+}
+
+// watching leaves everything to the watches.
+var watching = check.WaitOptions{Interval: time.Hour}
+
+var polling = check.WaitOptions{Interval: 20 * time.Millisecond, Poll: true}
+
+func TestWaitReturnsAtOnceIfAllNodesAreWhole(t *testing.T) {
+	t.Parallel()
+
+	cluster := ctest.NewCluster(t)
+	cluster.AddNode(t, "worker-a").Say(t, inPhase(specs.PhaseRecovered, ""))
+	cluster.AddNode(t, "worker-b").Say(t, inPhase(specs.PhaseDisabled, ""))
+
+	w := start(t.Context(), t, cluster.Client(t).COSI, watching, "worker-a", "worker-b")
+	verdict, err := w.end(t)
+
+	require.NoError(t, err)
+	assert.Equal(t, check.StatusPassed, verdict.Status)
+	assert.Equal(t, "1 node recovered, 1 not part of Kubernetes", w.next(t))
+}
+
+func TestWaitFollowsANodeUntilItIsWhole(t *testing.T) {
+	t.Parallel()
+
+	for name, options := range map[string]check.WaitOptions{"by watching": watching, "by polling": polling} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			cluster := ctest.NewCluster(t)
+			cluster.AddNode(t, "worker-a").Say(t, inPhase(specs.PhaseRecovered, ""))
+			node := cluster.AddNode(t, "worker-b")
+
+			w := start(t.Context(), t, cluster.Client(t).COSI, options, "worker-a", "worker-b")
+			require.Equal(t, "worker-b: no recovery status yet, it has just booted", w.next(t))
+
+			node.Say(t, inPhase(specs.PhaseWaiting, "waiting for the kubelet"))
+			require.Equal(t, "worker-b: waiting for the kubelet", w.next(t))
+
+			node.Say(t, inPhase(specs.PhaseDegraded, "kube-system/cilium: cannot delete cilium-x7k2p: denied"))
+			require.Equal(t, "worker-b: kube-system/cilium: cannot delete cilium-x7k2p: denied", w.next(t))
+
+			node.Forget(t)
+			require.Equal(t, "worker-b: no recovery status yet, it has just booted", w.next(t))
+
+			node.Say(t, inPhase(specs.PhaseRecovered, ""))
+			require.Equal(t, "2 nodes recovered", w.next(t))
+
+			verdict, err := w.end(t)
+			require.NoError(t, err)
+			assert.Equal(t, check.StatusPassed, verdict.Status)
+			assert.Empty(t, w.reports)
+		})
+	}
+}
+
+func TestWaitGoesOnWhenANodeGoesAwayInTheMiddle(t *testing.T) {
+	t.Parallel()
+
+	for name, options := range map[string]check.WaitOptions{
+		"by watching": {Interval: 100 * time.Millisecond},
+		"by polling":  polling,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			cluster := ctest.NewCluster(t)
+			cluster.AddNode(t, "worker-a").Say(t, inPhase(specs.PhaseRecovered, ""))
+			node := cluster.AddNode(t, "worker-b")
+			node.Say(t, inPhase(specs.PhaseRecovering, "kube-system/cilium: waiting"))
+
+			w := start(t.Context(), t, cluster.Client(t).COSI, options, "worker-a", "worker-b")
+			require.Equal(t, "worker-b: kube-system/cilium: waiting", w.next(t))
+
+			node.Stop()
+			require.Contains(t, w.next(t), "worker-b: unreachable: ")
+
+			node.Forget(t)
+			node.Start(t)
+
+			for reason := w.next(t); reason != "worker-b: no recovery status yet, it has just booted"; reason = w.next(t) {
+				require.Contains(t, reason, "worker-b: unreachable: ")
+			}
+
+			node.Say(t, inPhase(specs.PhaseRecovered, ""))
+			require.Equal(t, "2 nodes recovered", w.next(t))
+
+			_, err := w.end(t)
+			require.NoError(t, err)
+		})
+	}
+}
+
+// TestWaitAsksOnceMoreBeforeItPasses lets the first node go while the second is waited for: what was true of it when it
+// was last heard of is not good enough.
+func TestWaitAsksOnceMoreBeforeItPasses(t *testing.T) {
+	t.Parallel()
+
+	cluster := ctest.NewCluster(t)
+	first := cluster.AddNode(t, "worker-a")
+	first.Say(t, inPhase(specs.PhaseRecovered, ""))
+
+	second := cluster.AddNode(t, "worker-b")
+
+	w := start(t.Context(), t, cluster.Client(t).COSI, check.WaitOptions{Interval: 3 * time.Second}, "worker-a", "worker-b")
+	require.Equal(t, "worker-b: no recovery status yet, it has just booted", w.next(t))
+
+	first.Hang(t)
+	second.Say(t, inPhase(specs.PhaseRecovered, ""))
+
+	for reason := w.next(t); !strings.HasPrefix(reason, "worker-a: unreachable: "); reason = w.next(t) {
+		require.NotEqual(t, "2 nodes recovered", reason)
+	}
+
+	first.Start(t)
+
+	_, err := w.end(t)
+	require.NoError(t, err)
+}
+
+func TestWaitEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+
+	for name, options := range map[string]check.WaitOptions{"by watching": watching, "by polling": polling} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			cluster := ctest.NewCluster(t)
+			cluster.AddNode(t, "worker-a").Say(t, inPhase(specs.PhaseRecovering, "kube-system/cilium: waiting"))
+
+			ctx, cancel := context.WithCancelCause(t.Context())
+			w := start(ctx, t, cluster.Client(t).COSI, options, "worker-a")
+			require.Equal(t, "worker-a: kube-system/cilium: waiting", w.next(t))
+
+			enough := errors.New("enough")
+			cancel(enough)
+
+			verdict, err := w.end(t)
+			require.ErrorIs(t, err, enough)
+			assert.Equal(t, "worker-a: kube-system/cilium: waiting", verdict.Reason, "the last that was seen")
+			assert.Empty(t, w.reports, "what was cut off is no news")
+		})
+	}
+}
+
+func TestWaitDoesNotPassWithoutAnswers(t *testing.T) {
+	t.Parallel()
+
+	cluster := ctest.NewCluster(t)
+	cluster.AddNode(t, "worker-a").Say(t, inPhase(specs.PhaseRecovered, ""))
+
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+
+	_, err := check.Wait(ctx, cluster.Client(t).COSI, check.Nodes("worker-a"), check.WaitOptions{})
+	require.ErrorIs(t, err, context.Canceled)
+}
