@@ -61,18 +61,16 @@ func Health(ctx context.Context, options HealthOptions, out, progress io.Writer)
 
 	verdict, err := wait(ctx, cluster, options, reporter)
 
-	if options.Output == FormatJSON {
+	if options.Output == FormatJSON && verdict != nil {
 		reporter.close()
 
-		if verdict != nil {
-			return errors.Join(err, writeJSON(out, *verdict))
-		}
+		return errors.Join(err, writeJSON(out, *verdict))
 	}
 
 	return err
 }
 
-// wait waits and reports. The verdict is nil if it is not known which nodes there are.
+// wait waits and reports. The verdict is nil if there is nothing to judge.
 func wait(ctx context.Context, cluster *cluster, options HealthOptions, reporter *reporter) (*check.Verdict, error) {
 	timedOut := notRecoveredError{fmt.Errorf("not recovered within %s", options.WaitTimeout)}
 
@@ -88,8 +86,12 @@ func wait(ctx context.Context, cluster *cluster, options HealthOptions, reporter
 
 		reporter.update(healthSubject + reason)
 	})
+	if err != nil && ctx.Err() == nil {
+		return nil, err
+	}
+
 	if err != nil {
-		return nil, ended(ctx, err, last)
+		return &check.Verdict{Status: check.StatusFailing, Reason: last}, ended(ctx, err, last)
 	}
 
 	verdict, err := check.Wait(ctx, cluster.client.COSI, nodes, check.WaitOptions{
