@@ -14,8 +14,11 @@ package component
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
+
+	"google.golang.org/grpc/grpclog"
 )
 
 // Name says which component a process is.
@@ -37,10 +40,13 @@ const (
 const environment = "REBOUND_LAB_COMPONENT"
 
 // RunIfAsked turns this process into the component that it was started as, in
-// which case it does not return. In any other process it does nothing.
+// which case it does not return. In any other process it does nothing but keep
+// what is linked for the components from logging to standard error.
 func RunIfAsked() {
 	name, ok := os.LookupEnv(environment)
 	if !ok {
+		quietGRPC()
+
 		return
 	}
 
@@ -66,6 +72,12 @@ func Command(name Name, args ...string) (*exec.Cmd, error) {
 	cmd.Env = append(os.Environ(), environment+"="+string(name))
 
 	return cmd, nil
+}
+
+// quietGRPC takes back that a package of the API server makes gRPC log. A node
+// that is away would be a warning with every attempt to reach it.
+func quietGRPC() {
+	grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, io.Discard))
 }
 
 func exit(name Name, err error) {

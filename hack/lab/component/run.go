@@ -39,6 +39,8 @@ func run(name Name, args []string) error {
 	case Scheduler:
 		return execute(scheduler.NewSchedulerCommand(), args)
 	case Node:
+		quietGRPC()
+
 		return machine.Main(args)
 	case Janitor:
 	}

@@ -28,6 +28,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/talos-rebound/rebound/hack/lab/component"
+	"github.com/talos-rebound/rebound/hack/lab/internal/apid"
 	"github.com/talos-rebound/rebound/hack/lab/internal/loopback"
 	"github.com/talos-rebound/rebound/hack/lab/internal/pki"
 	"github.com/talos-rebound/rebound/hack/lab/internal/process"
@@ -47,6 +48,7 @@ type Lab struct {
 	controllerManager *child
 	scheduler         *child
 	janitor           *process.Process
+	talosAPI          *apid.Endpoint
 
 	mu    sync.Mutex
 	ports loopback.Ports
@@ -90,6 +92,10 @@ func (lab *Lab) start(ctx context.Context) error {
 		return err
 	}
 
+	if err = lab.startTalosAPI(ctx); err != nil {
+		return err
+	}
+
 	return lab.startControlPlane(ctx)
 }
 
@@ -108,6 +114,10 @@ func (lab *Lab) Close() error {
 
 	for _, child := range []*child{lab.scheduler, lab.controllerManager, lab.apiServer, lab.etcd} {
 		errs = append(errs, child.stop())
+	}
+
+	if lab.talosAPI != nil {
+		errs = append(errs, lab.talosAPI.Close())
 	}
 
 	if lab.folder != "" {

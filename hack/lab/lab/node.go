@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/google/uuid"
@@ -44,6 +45,7 @@ const (
 type Node struct {
 	lab         *Lab
 	name        string
+	address     netip.Addr
 	config      machine.Config
 	certificate time.Duration
 
@@ -150,7 +152,13 @@ func (lab *Lab) AddNode(ctx context.Context, name string, opts ...NodeOption) (*
 	lab.nodes[name] = node
 	lab.mu.Unlock()
 
-	if err := node.Start(ctx); err != nil {
+	var err error
+
+	if node.address, err = lab.talosAPI.Add(ctx, name, node.config.Root.APISocket()); err != nil {
+		return nil, fmt.Errorf("failed to add node %q: %w", name, err)
+	}
+
+	if err = node.Start(ctx); err != nil {
 		return nil, err
 	}
 

@@ -14,7 +14,9 @@ import (
 	"github.com/cosi-project/runtime/pkg/resource"
 	"github.com/cosi-project/runtime/pkg/state"
 	"github.com/cosi-project/runtime/pkg/state/protobuf/client"
+	"github.com/siderolabs/talos/pkg/machinery/constants"
 	talosv1alpha1 "github.com/siderolabs/talos/pkg/machinery/resources/v1alpha1"
+	"github.com/siderolabs/talos/pkg/machinery/role"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 )
@@ -35,6 +37,7 @@ func (node *Node) COSI() (state.State, error) {
 
 	conn, err := grpc.NewClient("unix://"+node.config.Root.APISocket(),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithPerRPCCredentials(asAdmin{}),
 		grpc.WithDefaultCallOptions(grpc.WaitForReady(true)),
 	)
 	if err != nil {
@@ -48,6 +51,18 @@ func (node *Node) COSI() (state.State, error) {
 
 	return node.api.state, nil
 }
+
+// asAdmin makes calls those of an admin: a machine believes whoever reaches its
+// socket, where on Talos only apid does.
+type asAdmin struct{}
+
+// GetRequestMetadata implements credentials.PerRPCCredentials.
+func (asAdmin) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
+	return map[string]string{constants.APIAuthzRoleMetadataKey: string(role.Admin)}, nil
+}
+
+// RequireTransportSecurity implements credentials.PerRPCCredentials.
+func (asAdmin) RequireTransportSecurity() bool { return false }
 
 func (node *Node) disconnect() error {
 	if node.api == nil {

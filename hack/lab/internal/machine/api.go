@@ -6,39 +6,31 @@ package machine
 
 import (
 	"context"
-	"fmt"
-	"net"
 
-	"github.com/cosi-project/runtime/api/v1alpha1"
-	"github.com/cosi-project/runtime/pkg/state"
-	"github.com/cosi-project/runtime/pkg/state/protobuf/server"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
+	"github.com/siderolabs/talos/pkg/machinery/gendata"
+	"go.uber.org/zap"
+
+	"github.com/talos-rebound/rebound/internal/talosapi"
 )
 
-// serveAPI serves the state on the unix socket at path until ctx is done. As
-// over the API of Talos, everything may be read and nothing written.
-func serveAPI(ctx context.Context, st state.State, path string) error {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "unix", path)
+// serveAPI serves the machine's API on a unix socket until ctx is done. It
+// returns when clients can connect.
+func (machine *machine) serveAPI(ctx context.Context) error {
+	api := talosapi.NewMachine(talosapi.MachineConfig{
+		State:   machine.resources.state,
+		Version: gendata.VersionTag,
+	})
+
+	wait, err := talosapi.Serve(ctx, api, machine.config.Root.APISocket())
 	if err != nil {
-		return fmt.Errorf("failed to listen on %q: %w", path, err)
+		return err
 	}
 
-	api := grpc.NewServer()
-	v1alpha1.RegisterStateServer(api, server.NewState(state.Filter(st, readOnly)))
-
-	context.AfterFunc(ctx, api.Stop)
-
-	go api.Serve(listener) //nolint:errcheck // ends with Stop
+	go func() {
+		if err := wait(); err != nil {
+			machine.logger.Error("the API went away", zap.Error(err))
+		}
+	}()
 
 	return nil
-}
-
-func readOnly(_ context.Context, access state.Access) error {
-	if access.Verb.Readonly() {
-		return nil
-	}
-
-	return status.Error(codes.PermissionDenied, "write access is not allowed")
 }

@@ -123,7 +123,7 @@ func (machine *machine) start(ctx context.Context) error {
 		return err
 	}
 
-	if err = serveAPI(ctx, machine.resources.state, config.Root.APISocket()); err != nil {
+	if err = machine.serveAPI(ctx); err != nil {
 		return err
 	}
 

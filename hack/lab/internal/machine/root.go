@@ -38,7 +38,7 @@ func (root Root) BootID() string { return root.path("proc", "sys", "kernel", "ra
 // Temp is the node's folder for temporary files, emptied by a boot.
 func (root Root) Temp() string { return root.path("tmp") }
 
-// APISocket serves the node's COSI resources.
+// APISocket serves the API of the node: its COSI resources and its version.
 func (root Root) APISocket() string { return filepath.Join(root.run(), "machine.sock") }
 
 func (root Root) dbusSocket() string { return filepath.Join(root.run(), "dbus.sock") }
