@@ -24,9 +24,11 @@ import (
 // controller creates their replacements at once instead of after its back-off.
 //
 // It acts from the moment the kubelet has registered after a boot until nothing is Failed or missing any more; then it
-// closes its watch and sends nothing until the kubelet comes back from somewhere. Controllers makes it.
+// closes its watch and sends nothing until the kubelet comes back from somewhere.
+//
+// The zero value is set up for machined, as Controllers is without options.
 type DaemonSetRecoveryController struct {
-	config config
+	config *config
 }
 
 // Name implements controller.Controller.
@@ -70,7 +72,11 @@ func (ctrl *DaemonSetRecoveryController) Run(ctx context.Context, r controller.R
 
 // run reads, plans and applies until ctx is done or the state cannot be read or written.
 func (ctrl *DaemonSetRecoveryController) run(ctx context.Context, r controller.Runtime, logger *zap.Logger) error {
-	p := pass{config: ctrl.config, r: r, logger: logger}
+	p := pass{config: defaultConfig(), r: r, logger: logger}
+	if ctrl.config != nil {
+		p.config = *ctrl.config
+	}
+
 	defer p.endSession()
 
 	timer := time.NewTimer(0) // the first pass
@@ -93,7 +99,7 @@ func (ctrl *DaemonSetRecoveryController) run(ctx context.Context, r controller.R
 		timer.Stop()
 
 		if !lookAgain.IsZero() {
-			timer.Reset(lookAgain.Sub(ctrl.config.now()))
+			timer.Reset(lookAgain.Sub(p.config.now()))
 		}
 
 		r.ResetRestartBackoff()

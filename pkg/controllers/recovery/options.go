@@ -27,14 +27,7 @@ const BootIDPath = "/proc/sys/kernel/random/boot_id"
 // Without options they are set up for machined. An option with a value that makes no sense is an error; all such errors
 // are returned at once.
 func Controllers(opts ...Option) ([]controller.Controller, error) {
-	c := config{
-		settings:       recovery.DefaultSettings(),
-		kubeconfigPath: constants.KubeletKubeconfig,
-		bootIDPath:     BootIDPath,
-		bootTime:       bootTime,
-		now:            time.Now,
-		connect:        func(path string) (Connection, error) { return kube.Open(path) },
-	}
+	c := defaultConfig()
 
 	for _, opt := range opts {
 		opt(&c)
@@ -44,7 +37,7 @@ func Controllers(opts ...Option) ([]controller.Controller, error) {
 		return nil, fmt.Errorf("failed to set up the recovery controller: %w", err)
 	}
 
-	return []controller.Controller{&DaemonSetRecoveryController{config: c}}, nil
+	return []controller.Controller{&DaemonSetRecoveryController{config: &c}}, nil
 }
 
 // Option changes how the controllers are set up.
@@ -98,6 +91,17 @@ type config struct {
 	bootTime       func() (time.Time, error)
 	now            func() time.Time
 	connect        func(kubeconfigPath string) (Connection, error)
+}
+
+func defaultConfig() config {
+	return config{
+		settings:       recovery.DefaultSettings(),
+		kubeconfigPath: constants.KubeletKubeconfig,
+		bootIDPath:     BootIDPath,
+		bootTime:       bootTime,
+		now:            time.Now,
+		connect:        func(path string) (Connection, error) { return kube.Open(path) },
+	}
 }
 
 func (c *config) validate() error {

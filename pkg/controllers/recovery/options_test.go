@@ -11,11 +11,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cosi-project/runtime/pkg/safe"
+	"github.com/cosi-project/runtime/pkg/state"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/talos-rebound/rebound/internal/ctest"
 	"github.com/talos-rebound/rebound/pkg/controllers/recovery"
+	recoveryres "github.com/talos-rebound/rebound/pkg/resources/recovery"
+	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
 )
 
 func TestAWrongOptionIsAnErrorAtConstruction(t *testing.T) {
@@ -70,6 +74,20 @@ func TestTheControllersRegisterWithACOSIRuntime(t *testing.T) {
 
 	// A duplicate name or a shared output would keep machined from starting.
 	ctest.Start(t, ctest.NewState(t), first...)
+}
+
+// TestTheZeroValueIsSetUpForMachined lets it run: without its defaults it could not even tell the time.
+func TestTheZeroValueIsSetUpForMachined(t *testing.T) {
+	t.Parallel()
+
+	st := ctest.NewState(t)
+	ctest.Start(t, st, &recovery.DaemonSetRecoveryController{})
+
+	status, err := safe.StateWatchFor[*recoveryres.RecoveryStatus](t.Context(), st, recoveryres.NewRecoveryStatus().Metadata(),
+		state.WithEventTypes(state.Created))
+	require.NoError(t, err)
+	assert.Equal(t, specs.PhaseWaiting, status.TypedSpec().Phase)
+	assert.NotEmpty(t, status.TypedSpec().BootID)
 }
 
 func TestABootIDThatCannotBeReadIsNamedAndReadAgain(t *testing.T) {
