@@ -20,6 +20,10 @@ TESTFLAGS ?=
 # How often the demo reboots its nodes.
 REBOOTS ?= 6
 
+# How many nodes with rebound, and how many without, the lab has that stays up.
+WORKERS ?= 2
+STOCK ?= 0
+
 .PHONY: help
 help: ## Print this table
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z][a-z-]*:.*## / { printf "  make %-10s  %s\n", $$1, $$2 }' Makefile
@@ -28,6 +32,12 @@ help: ## Print this table
 demo: ## Reboot two nodes side by side, with rebound and without (REBOOTS=6); writes build/lab
 	cd hack/lab && go build -o ../../build/lab-bin/lab .
 	build/lab-bin/lab demo --reboots '$(REBOOTS)' --out build/lab
+
+.PHONY: up
+up: ## Start a lab that stays up, for talosctl, kubectl and rebound (WORKERS=2 STOCK=0)
+	cd hack/lab && go build -o ../../build/lab-bin/lab .
+	go build -o build/lab-bin/rebound ./cmd/rebound
+	build/lab-bin/lab up --workers '$(WORKERS)' --stock '$(STOCK)' --out build/lab/up
 
 # The lab starts processes and keeps real time, so it runs without the race detector. It runs even if the root fails:
 # one red module must not hide the other.

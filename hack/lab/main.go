@@ -49,7 +49,7 @@ in one temporary folder, which is gone at the end, also after Ctrl-C.`,
 		SilenceErrors: true,
 	}
 
-	root.AddCommand(newDemoCommand())
+	root.AddCommand(newDemoCommand(), newUpCommand(), newRebootCommand())
 
 	return root
 }

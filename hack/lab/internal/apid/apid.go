@@ -57,7 +57,10 @@ func Listen(ctx context.Context, folder string) (*Endpoint, error) {
 		return nil, err
 	}
 
-	e := &Endpoint{authority: authority, next: firstAddress, targets: map[string]string{}}
+	// talosctl asks no machine that it was not told to ask: the one behind the
+	// endpoint is at the endpoint's own address.
+	socket := filepath.Join(folder, "control-plane.sock")
+	e := &Endpoint{authority: authority, next: firstAddress, targets: map[string]string{loopback.Address: target(socket)}}
 
 	if e.members, err = newMembers(ctx); err != nil {
 		return nil, err
@@ -65,7 +68,6 @@ func Listen(ctx context.Context, folder string) (*Endpoint, error) {
 
 	// The caller's context may be for the start alone.
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
-	socket := filepath.Join(folder, "control-plane.sock")
 
 	wait, err := talosapi.Serve(serving, talosapi.NewMachine(talosapi.MachineConfig{
 		State:   e.members.state,

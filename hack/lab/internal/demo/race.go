@@ -16,13 +16,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/talos-rebound/rebound/hack/lab/internal/workload"
 	"github.com/talos-rebound/rebound/hack/lab/lab"
 	reboundres "github.com/talos-rebound/rebound/pkg/resources/recovery"
 	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
 )
-
-// cniName is the DaemonSet whose pods start slowest.
-const cniName = "cni"
 
 const (
 	// bootLimit bounds the time from the start of a node until its kubelet is
@@ -63,17 +61,8 @@ func lineUp(ctx context.Context, cluster *lab.Lab, progress *progress) (*race, e
 	ctx, cancel := context.WithTimeoutCause(ctx, bootLimit, fmt.Errorf("the nodes were not whole after %s", bootLimit))
 	defer cancel()
 
-	for _, daemonSet := range []struct {
-		namespace, name string
-		options         []lab.DaemonSetOption
-	}{
-		{metav1.NamespaceSystem, "kube-proxy", []lab.DaemonSetOption{lab.Critical(), lab.HostNetwork()}},
-		{metav1.NamespaceSystem, cniName, []lab.DaemonSetOption{lab.HostNetwork(), lab.InitContainer("install-cni")}},
-		{"monitoring", "node-exporter", nil},
-	} {
-		if _, err := cluster.ApplyDaemonSet(ctx, lab.DaemonSet(daemonSet.namespace, daemonSet.name, daemonSet.options...)); err != nil {
-			return nil, err
-		}
+	if err := workload.Apply(ctx, cluster); err != nil {
+		return nil, err
 	}
 
 	r := &race{cluster: cluster, progress: progress}
@@ -241,7 +230,7 @@ func (r *race) measureFloor(ctx context.Context) (time.Duration, error) {
 func (r *race) deletePod(ctx context.Context, node *lab.Node) (time.Time, error) {
 	pods := r.cluster.Client().CoreV1().Pods(metav1.NamespaceSystem)
 
-	list, err := pods.List(ctx, metav1.ListOptions{FieldSelector: "spec.nodeName=" + node.Name(), LabelSelector: "app=" + cniName})
+	list, err := pods.List(ctx, metav1.ListOptions{FieldSelector: "spec.nodeName=" + node.Name(), LabelSelector: "app=" + workload.CNI})
 	if err != nil {
 		return time.Time{}, fmt.Errorf("failed to list pods: %w", err)
 	}
@@ -252,7 +241,7 @@ func (r *race) deletePod(ctx context.Context, node *lab.Node) (time.Time, error)
 	})
 
 	if len(healthy) != 1 {
-		return time.Time{}, fmt.Errorf("failed to measure the floor: node %q runs %d pods of %s, not one", node.Name(), len(healthy), cniName)
+		return time.Time{}, fmt.Errorf("failed to measure the floor: node %q runs %d pods of %s, not one", node.Name(), len(healthy), workload.CNI)
 	}
 
 	deleted := time.Now()

@@ -1,0 +1,157 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+// Package playground is a lab that stays up for as long as somebody wants to
+// look around in it, with talosctl, kubectl and rebound, and whose nodes can be
+// rebooted from another terminal.
+package playground
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"time"
+
+	"github.com/talos-rebound/rebound/hack/lab/internal/workload"
+	"github.com/talos-rebound/rebound/hack/lab/lab"
+)
+
+// Defaults of the commands.
+const (
+	DefaultOut     = "build/lab/up"
+	DefaultWorkers = 2
+)
+
+const (
+	// maxNodes is how many letters there are to tell nodes by.
+	maxNodes = 'z' - 'a' + 1
+	// bootLimit bounds the first boot of all nodes together.
+	bootLimit = 5 * time.Minute
+)
+
+var errInterrupted = errors.New("interrupted before the lab was up")
+
+// Options are what a lab may be given.
+type Options struct {
+	// Workers is how many nodes have rebound; they are called worker-a, worker-b, …
+	Workers int
+	// Stock is how many nodes do not; they are called stock-a, stock-b, …
+	Stock int
+	// Out is the folder for what its users need. It is created if need be.
+	Out string
+}
+
+func (options Options) validate() error {
+	for flag, n := range map[string]int{"--workers": options.Workers, "--stock": options.Stock} {
+		if n < 0 || n > maxNodes {
+			return fmt.Errorf("%s is %d: it has to be from 0 to %d", flag, n, maxNodes)
+		}
+	}
+
+	if options.Workers+options.Stock == 0 {
+		return errors.New("--workers and --stock are 0: a lab needs a node")
+	}
+
+	return nil
+}
+
+// Up starts a lab, says how to use it, and takes it down when ctx is done, which
+// is no error once the lab was up. Of what it has written nothing remains.
+func Up(ctx context.Context, options Options, w io.Writer) (err error) {
+	if err = options.validate(); err != nil {
+		return err
+	}
+
+	claim, err := openClaim(options.Out)
+	if err != nil {
+		return err
+	}
+
+	defer func() { err = errors.Join(err, claim.release()) }()
+
+	log := newLog(w)
+	log.say("starting etcd, kube-apiserver, kube-controller-manager and kube-scheduler")
+
+	cluster, err := lab.Start(ctx)
+	if err != nil {
+		return interrupted(ctx, err)
+	}
+
+	defer func() {
+		log.say("taking the lab down")
+
+		err = errors.Join(err, cluster.Close())
+	}()
+
+	if err = populate(ctx, cluster, options, log); err != nil {
+		return interrupted(ctx, err)
+	}
+
+	control, err := serve(ctx, cluster, log)
+	if err != nil {
+		return err
+	}
+
+	defer func() { err = errors.Join(err, control.close()) }()
+
+	if err = claim.publish(cluster, control.socket); err != nil {
+		return err
+	}
+
+	log.say("all DaemonSet pods are Ready")
+	fmt.Fprint(w, usage(claim.folder, cluster, options))
+
+	<-ctx.Done()
+
+	return nil
+}
+
+// populate adds the nodes and the DaemonSets, and waits until every pod is Ready.
+func populate(ctx context.Context, cluster *lab.Lab, options Options, log *log) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, bootLimit, fmt.Errorf("the nodes were not whole after %s", bootLimit))
+	defer cancel()
+
+	if err := workload.Apply(ctx, cluster); err != nil {
+		return err
+	}
+
+	for _, group := range []struct {
+		prefix  string
+		size    int
+		options []lab.NodeOption
+	}{
+		{"worker", options.Workers, []lab.NodeOption{lab.WithRebound()}},
+		{"stock", options.Stock, nil},
+	} {
+		for i := range group.size {
+			name := nodeName(group.prefix, i)
+			log.say("booting %s", name)
+
+			if _, err := cluster.AddNode(ctx, name, group.options...); err != nil {
+				return err
+			}
+		}
+	}
+
+	log.say("waiting for the DaemonSet pods")
+
+	return cluster.WaitReady(ctx)
+}
+
+func nodeName(prefix string, i int) string { return fmt.Sprintf("%s-%c", prefix, 'a'+i) }
+
+// interrupted replaces an error that is only about having been interrupted.
+func interrupted(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return errInterrupted
+	}
+
+	return err
+}
+
+func talosconfigIn(folder string) string { return filepath.Join(folder, "talosconfig") }
+
+func kubeconfigIn(folder string) string { return filepath.Join(folder, "kubeconfig") }
