@@ -63,11 +63,12 @@ func newDemoCommand() *cobra.Command {
 		Long: `Demo reboots two nodes gracefully and at the same moments, one with rebound and
 one without, and measures how long each of them takes from a healthy kubelet
 until all its DaemonSet pods are Ready. The wait of the node without rebound
-doubles with every reboot: six take about five minutes, ten about an hour.
+doubles with every reboot: six take about five minutes, ten about an hour. Then
+the node with rebound is rebooted once more while 'rebound health' waits for it.
 
 It writes report.json, report.html and report.svg, and exits with 1 if the node
-with rebound took longer than 10 s once, or if a node deleted a pod that was not
-Failed or not owned by a DaemonSet.`,
+with rebound took longer than 10 s once, if a node deleted a pod that was not
+Failed or not owned by a DaemonSet, or if the check did not wait and pass.`,
 		Example: `  # Six reboots, reports in build/lab
   lab demo
 

@@ -19,6 +19,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"github.com/talos-rebound/rebound/hack/lab/component"
 	"github.com/talos-rebound/rebound/hack/lab/lab"
@@ -61,6 +62,15 @@ func TestMain(m *testing.M) {
 
 	if sharedUsed.Load() {
 		if err := closeShared(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+
+			code = 1
+		}
+	}
+
+	// Closed labs leave nothing running. After a failure that is the smaller worry.
+	if code == 0 {
+		if err := goleak.Find(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 
 			code = 1

@@ -103,6 +103,13 @@ func measure(ctx context.Context, reboots int, progress *progress) (report *Repo
 		return nil, err
 	}
 
+	// What comes now is shown and not measured.
+	progress.close()
+
+	if err := race.checkHealth(ctx); err != nil {
+		return nil, err
+	}
+
 	return newReport(kubernetesVersion(), floor, race.results, records), nil
 }
 

@@ -38,6 +38,13 @@ func TestDemoRebootsBothNodesAndReports(t *testing.T) {
 	err := demo.Run(ctx, demo.Options{Reboots: 2, Out: folder}, &out)
 	require.NoError(t, err, out.String())
 
+	assert.Regexp(t, `\$ rebound health -n worker-a
+(.*\n)* *[0-9.]+ s    waiting for DaemonSet pods to recover: worker-a: unreachable: .*
+(.*\n)* *[0-9.]+ s  worker-a: booting
+(.*\n)* *[0-9.]+ s    waiting for DaemonSet pods to recover: OK
+ *[0-9.]+ s    1 node recovered
+`, out.String())
+
 	text, err := os.ReadFile(filepath.Join(folder, "report.json"))
 	require.NoError(t, err)
 
