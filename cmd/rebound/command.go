@@ -36,7 +36,7 @@ os:reader is enough.`,
 		return fmt.Errorf("%w; see '%s --help'", err, cmd.CommandPath())
 	})
 
-	root.AddCommand(newHealthCommand(), newStatusCommand(), newVersionCommand())
+	root.AddCommand(newHealthCommand(), newStatusCommand(), newEmbedCommand(), newVersionCommand())
 
 	return root
 }

@@ -95,7 +95,7 @@ func TestImportDirectionCanFail(t *testing.T) {
 			},
 			expected: []string{
 				"hack/lab/main.go:1: hack/lab imports cmd/rebound/options, against the arrows: of ours it may import only " +
-					"internal/cli, internal/ctest, internal/kube, internal/recovery, internal/talosapi, pkg/check, pkg/controllers, " +
+					"internal/cli, internal/ctest, internal/embed, internal/kube, internal/recovery, internal/talosapi, pkg/check, pkg/controllers, " +
 					"pkg/resources, pkg/resources/recovery/specs; move what it needs there, or let its caller pass it in",
 			},
 		},
@@ -106,7 +106,7 @@ func TestImportDirectionCanFail(t *testing.T) {
 			},
 			expected: []string{
 				"internal/cli/cli.go:1: internal/cli imports internal/ctest, against the arrows: of ours it may import only " +
-					"internal/kube, internal/recovery, pkg/check, pkg/controllers, pkg/resources, pkg/resources/recovery/specs; " +
+					"internal/embed, internal/kube, internal/recovery, pkg/check, pkg/controllers, pkg/resources, pkg/resources/recovery/specs; " +
 					"move what it needs there, or let its caller pass it in",
 			},
 		},

@@ -17,19 +17,19 @@ const (
 	ExitUsage = 2
 )
 
-// notRecoveredError is an error after which trying again may help.
-type notRecoveredError struct{ error }
+// failure is an error after which trying again may help; every other error is ExitUsage.
+type failure struct{ error }
 
-func (err notRecoveredError) Unwrap() error { return err.error }
+func (err failure) Unwrap() error { return err.error }
 
 // ExitCode is the exit code of a command that ended with err.
 func ExitCode(err error) int {
-	var notRecovered notRecoveredError
+	var failed failure
 
 	switch {
 	case err == nil:
 		return ExitRecovered
-	case errors.As(err, &notRecovered):
+	case errors.As(err, &failed):
 		return ExitNotRecovered
 	default:
 		return ExitUsage

@@ -72,7 +72,7 @@ func Health(ctx context.Context, options HealthOptions, out, progress io.Writer)
 
 // wait waits and reports. The verdict is nil if there is nothing to judge.
 func wait(ctx context.Context, cluster *cluster, options HealthOptions, reporter *reporter) (*check.Verdict, error) {
-	timedOut := notRecoveredError{fmt.Errorf("not recovered within %s", options.WaitTimeout)}
+	timedOut := failure{fmt.Errorf("not recovered within %s", options.WaitTimeout)}
 
 	ctx, cancel := context.WithTimeoutCause(ctx, options.WaitTimeout, timedOut)
 	defer cancel()
@@ -137,5 +137,5 @@ func ended(ctx context.Context, err error, last string) error {
 		err = fmt.Errorf("%w; the last that was seen: %s", err, last)
 	}
 
-	return notRecoveredError{err}
+	return failure{err}
 }

@@ -30,7 +30,7 @@ var errNoNodes = errors.New("the cluster names no members, as with discovery swi
 
 // members are the nodes to check: those asked for, else all members of the cluster, else those of the context.
 //
-// The error is a notRecoveredError if the endpoint did not answer and the context names no nodes.
+// The error is a failure if the endpoint did not answer and the context names no nodes.
 func (cluster *cluster) members(ctx context.Context) ([]check.Node, error) {
 	if len(cluster.nodes) > 0 {
 		return check.Nodes(cluster.nodes...), nil
@@ -101,7 +101,7 @@ func discoveryError(ctx context.Context, err error) error {
 	case codes.PermissionDenied, codes.Unauthenticated:
 		return fmt.Errorf("failed to list the members of the cluster: %s; reading takes the role os:reader", status.Convert(err).Message())
 	default:
-		return notRecoveredError{fmt.Errorf("failed to list the members of the cluster: %s", words(err))}
+		return failure{fmt.Errorf("failed to list the members of the cluster: %s", words(err))}
 	}
 }
 

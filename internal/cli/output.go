@@ -89,7 +89,7 @@ func writeJSON(w io.Writer, verdict check.Verdict) error {
 	encoder.SetEscapeHTML(false)
 
 	if err := encoder.Encode(result); err != nil {
-		return notRecoveredError{fmt.Errorf("failed to write result: %w", err)}
+		return failure{fmt.Errorf("failed to write result: %w", err)}
 	}
 
 	return nil

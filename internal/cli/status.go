@@ -60,7 +60,7 @@ func Status(ctx context.Context, options StatusOptions, out io.Writer) (err erro
 	case verdict.Refused():
 		return errors.New(verdict.Reason)
 	case !slices.ContainsFunc(verdict.Nodes, func(node check.NodeVerdict) bool { return node.Outcome != check.OutcomeUnreachable }):
-		return notRecoveredError{errors.New(verdict.Reason)}
+		return failure{errors.New(verdict.Reason)}
 	default:
 		return nil
 	}
@@ -84,7 +84,7 @@ func writeTable(out io.Writer, verdict check.Verdict) error {
 	}
 
 	if err := table.Flush(); err != nil {
-		return notRecoveredError{fmt.Errorf("failed to write result: %w", err)}
+		return failure{fmt.Errorf("failed to write result: %w", err)}
 	}
 
 	return nil

@@ -1,0 +1,241 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"text/tabwriter"
+
+	"golang.org/x/mod/modfile"
+	"golang.org/x/mod/module"
+	"golang.org/x/mod/semver"
+
+	"github.com/talos-rebound/rebound/internal/embed"
+)
+
+// EmbedOptions are what rebound embed may be given.
+type EmbedOptions struct {
+	// Talos is the folder with the source of Talos.
+	Talos string
+	// Version is the release of rebound to embed; empty means that of this binary.
+	Version string
+	// Dir is a folder with the source of rebound that is used instead.
+	Dir string
+	// Diagnostics adds the diagnostic.
+	Diagnostics bool
+	// Revert takes out what was embedded.
+	Revert bool
+	// DryRun prints the changes and makes none.
+	DryRun bool
+}
+
+// Embed puts rebound into a source tree of Talos, or takes it out again.
+func Embed(ctx context.Context, options EmbedOptions, out io.Writer) (err error) {
+	root, err := os.OpenRoot(options.Talos)
+	if err != nil {
+		return fmt.Errorf("failed to open the source tree of Talos: %w", err)
+	}
+
+	defer func() { err = errors.Join(err, root.Close()) }()
+
+	if err = recoverTree(root, options.DryRun, out); err != nil {
+		return err
+	}
+
+	plan, err := newPlan(root, options)
+	if err != nil {
+		return err
+	}
+
+	if !options.Revert {
+		if err = refuseUncommitted(ctx, plan, options.Talos); err != nil {
+			return err
+		}
+	}
+
+	switch {
+	case options.DryRun:
+		return plan.WriteDiff(out)
+	case ctx.Err() != nil:
+		return failure{errors.New("interrupted, nothing was changed")}
+	}
+
+	if err = embed.Apply(root, plan); err != nil {
+		return failure{err}
+	}
+
+	return reportPlan(plan, options, out)
+}
+
+// recoverTree takes back what an earlier run did not finish.
+func recoverTree(root *os.Root, dryRun bool, out io.Writer) error {
+	if dryRun {
+		if embed.Interrupted(root) {
+			return errors.New("an earlier run was interrupted; run rebound embed without --dry-run once to take its changes back")
+		}
+
+		return nil
+	}
+
+	interrupted, err := embed.Recover(root)
+	if err != nil {
+		return err
+	}
+
+	if interrupted {
+		fmt.Fprintln(out, "an earlier run was interrupted; its changes were taken back first")
+	}
+
+	return nil
+}
+
+func newPlan(root *os.Root, options EmbedOptions) (*embed.Plan, error) {
+	if options.Revert {
+		return embed.NewRevertPlan(root.FS())
+	}
+
+	embedded := embed.Options{Version: options.Version, Diagnostics: options.Diagnostics}
+
+	var err error
+
+	switch {
+	case options.Dir != "":
+		embedded.Dir, err = replacement(options.Talos, options.Dir)
+	case options.Version == "":
+		embedded.Version, err = ownVersion()
+	}
+
+	if err != nil {
+		return nil, err
+	}
+
+	return embed.NewPlan(root.FS(), embedded)
+}
+
+// replacement is the folder of rebound as go.mod of Talos has to call it.
+func replacement(talos, dir string) (string, error) {
+	goMod, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+	if err != nil {
+		return "", fmt.Errorf("failed to find the source of rebound: %w", err)
+	}
+
+	if path := modfile.ModulePath(goMod); path != embed.Module {
+		return "", fmt.Errorf("failed to find the source of rebound: %q has module %q, not %q", dir, path, embed.Module)
+	}
+
+	from, err := filepath.Abs(talos)
+	if err != nil {
+		return "", err
+	}
+
+	to, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+
+	relative, err := filepath.Rel(from, to)
+	if err != nil {
+		return "", fmt.Errorf("failed to find the source of rebound: %w", err)
+	}
+
+	if !outside(relative) {
+		relative = "." + string(filepath.Separator) + relative
+	}
+
+	return relative, nil
+}
+
+func outside(relative string) bool {
+	return relative == ".." || strings.HasPrefix(relative, ".."+string(filepath.Separator))
+}
+
+// ownVersion is the release that this binary was built from.
+func ownVersion() (string, error) {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Path == embed.Module {
+		if version := info.Main.Version; semver.IsValid(version) && semver.Build(version) == "" && !module.IsPseudoVersion(version) {
+			return version, nil
+		}
+	}
+
+	return "", errors.New("this binary was not built from a release: say which one to embed with --rebound-version, or where its source is with --rebound-dir")
+}
+
+func refuseUncommitted(ctx context.Context, plan *embed.Plan, talos string) error {
+	dirty, err := plan.Uncommitted(ctx, talos)
+	if err != nil {
+		return failure{err}
+	}
+
+	if len(dirty) > 0 {
+		return fmt.Errorf("these files of Talos have changes that are not committed; commit or stash them first, nothing was changed:\n  %s", strings.Join(dirty, "\n  "))
+	}
+
+	return nil
+}
+
+func reportPlan(plan *embed.Plan, options EmbedOptions, out io.Writer) error {
+	if len(plan.Changes) == 0 {
+		if options.Revert {
+			fmt.Fprintf(out, "Talos %s in %s has no rebound in it, nothing was changed\n", plan.Talos, options.Talos)
+		} else {
+			fmt.Fprintf(out, "Talos %s in %s has rebound in it already, nothing was changed\n", plan.Talos, options.Talos)
+		}
+
+		return nil
+	}
+
+	fmt.Fprintf(out, "Talos %s in %s:\n", plan.Talos, options.Talos)
+
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+
+	for _, change := range plan.Changes {
+		fmt.Fprintf(table, "  %s\t%s\n", change.Path, change.What)
+	}
+
+	if err := table.Flush(); err != nil {
+		return failure{fmt.Errorf("failed to write result: %w", err)}
+	}
+
+	if options.Revert {
+		fmt.Fprintf(out, "\nnext: cd %s && go mod tidy\n", options.Talos)
+
+		return nil
+	}
+
+	fmt.Fprintf(out, "\nnext: (cd %[1]s && go mod tidy) && rebound embed --verify %[1]s\n", options.Talos)
+
+	if relative, err := replacement(options.Talos, options.Dir); options.Dir != "" && err == nil && outside(relative) {
+		fmt.Fprintln(out, "note: Talos is built in a container that sees only its own tree; for `make installer` embed a release, or a copy of the source below that tree")
+	}
+
+	return nil
+}
+
+// Verify checks that a source tree of Talos with rebound in it will start.
+func Verify(ctx context.Context, talos string, out io.Writer) error {
+	root, err := os.OpenRoot(talos)
+	if err != nil {
+		return fmt.Errorf("failed to open the source tree of Talos: %w", err)
+	}
+
+	if err = errors.Join(recoverTree(root, true, out), root.Close()); err != nil {
+		return err
+	}
+
+	if err = embed.Verify(ctx, talos, out); err != nil && ctx.Err() != nil {
+		return failure{errors.New("interrupted")}
+	} else if err != nil {
+		return failure{err}
+	}
+
+	return nil
+}

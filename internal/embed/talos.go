@@ -1,0 +1,55 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package embed
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"golang.org/x/mod/modfile"
+	"golang.org/x/mod/semver"
+)
+
+// tagPath is where a tree of Talos says which version it is, or comes after (siderolabs/talos v1.13.9,
+// pkg/machinery/version).
+const tagPath = "pkg/machinery/gendata/data/tag"
+
+// supported says which versions of Talos the edits are known to fit.
+const supported = "v1.13.5 and later 1.13 releases, and the v1.14 line"
+
+// talosVersion returns the version of a tree of Talos, or why nothing can be embedded in it.
+func talosVersion(tree fs.FS) (string, error) {
+	text, err := fs.ReadFile(tree, goModPath)
+	if err != nil {
+		return "", fmt.Errorf("this is not a source tree of Talos: %w", err)
+	}
+
+	if name := modfile.ModulePath(text); name != talosModule {
+		return "", fmt.Errorf("this is not a source tree of Talos: %s is of module %q, not %q", goModPath, name, talosModule)
+	}
+
+	tag, err := fs.ReadFile(tree, tagPath)
+	if err != nil {
+		return "", fmt.Errorf("the version of Talos is unknown: %w", err)
+	}
+
+	version := strings.TrimSpace(string(tag))
+
+	switch {
+	case !semver.IsValid(version):
+		return "", fmt.Errorf("the version of Talos is unknown: %s says %q", tagPath, version)
+	case semver.MajorMinor(version) == "v1.13" && semver.Compare(version, "v1.13.5") >= 0:
+	case semver.MajorMinor(version) == "v1.14":
+	default:
+		return "", fmt.Errorf("%s: Talos %s is not supported; rebound can be embedded in %s", tagPath, version, supported)
+	}
+
+	return version, nil
+}
+
+// errMissing is why a tree with the right version is not understood.
+var errMissing = errors.New("this file is missing")

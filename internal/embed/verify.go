@@ -1,0 +1,276 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package embed
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/token"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// verifyFolder is where the program that registers everything appears to the go command. Nothing is written there.
+const verifyFolder = runtimeFolder + "/reboundverify"
+
+// Verify type-checks what was edited in a tree of Talos, and registers all namespaces, resource definitions and
+// controllers with a COSI runtime of its own, as machined does when it starts: a conflict there is a boot loop. What it
+// does goes to progress. It needs the go command and everything that Talos needs to be built; nothing is written to the
+// tree.
+func Verify(ctx context.Context, dir string, progress io.Writer) error {
+	tree := os.DirFS(dir)
+
+	if _, err := talosVersion(tree); err != nil {
+		return err
+	}
+
+	packages, err := editedPackages(tree)
+	if err != nil {
+		return err
+	}
+
+	fmt.Fprintf(progress, "type-checking %d packages\n", len(packages))
+
+	if _, err = goCommand(ctx, dir, append([]string{"build"}, packages...)...); err != nil {
+		return fmt.Errorf("failed to type-check the edited packages: %w", err)
+	}
+
+	if runtime.GOOS != "linux" {
+		return fmt.Errorf("failed to register the controllers: they run on linux, not on %s", runtime.GOOS)
+	}
+
+	fmt.Fprintln(progress, "registering namespaces, resource definitions and controllers")
+
+	out, err := register(ctx, dir)
+	if err != nil {
+		return err
+	}
+
+	_, err = progress.Write(out)
+
+	return err
+}
+
+// editedPackages are the packages in which rebound was embedded.
+func editedPackages(tree fs.FS) ([]string, error) {
+	seen := map[string]bool{}
+
+	var packages, missing []string
+
+	for _, p := range places {
+		text, err := fs.ReadFile(tree, p.path)
+		if err != nil {
+			return nil, err
+		}
+
+		original, err := p.remove(text)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", p.path, err)
+		}
+
+		if bytes.Equal(original, text) {
+			if !p.diagnostics {
+				missing = append(missing, p.path)
+			}
+
+			continue
+		}
+
+		if folder := "./" + filepath.ToSlash(filepath.Dir(p.path)); !seen[folder] {
+			seen[folder] = true
+
+			packages = append(packages, folder)
+		}
+	}
+
+	if len(missing) > 0 {
+		return nil, fmt.Errorf("rebound is not embedded: nothing of it is in %s", strings.Join(missing, ", "))
+	}
+
+	return packages, nil
+}
+
+func register(ctx context.Context, dir string) ([]byte, error) {
+	text, err := os.ReadFile(filepath.Join(dir, places[0].path))
+	if err != nil {
+		return nil, err
+	}
+
+	program, err := registration(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", places[0].path, err)
+	}
+
+	temporary, err := os.MkdirTemp("", "rebound-embed-")
+	if err != nil {
+		return nil, fmt.Errorf("failed to create a temporary folder: %w", err)
+	}
+
+	defer os.RemoveAll(temporary) //nolint:errcheck // it is in the way of nobody
+
+	absolute, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+
+	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{
+		filepath.Join(absolute, filepath.FromSlash(verifyFolder), "main.go"): filepath.Join(temporary, "main.go"),
+	}})
+	if err != nil {
+		return nil, err
+	}
+
+	for name, content := range map[string][]byte{"main.go": program, "overlay.json": overlay} {
+		if err = os.WriteFile(filepath.Join(temporary, name), content, 0o600); err != nil {
+			return nil, fmt.Errorf("failed to write the program that registers everything: %w", err)
+		}
+	}
+
+	out, err := goCommand(ctx, dir, "run", "-overlay", filepath.Join(temporary, "overlay.json"), "./"+verifyFolder)
+	if err != nil {
+		return nil, fmt.Errorf("failed to register everything, with this machined would not start: %w", err)
+	}
+
+	return out, nil
+}
+
+// goCommand runs the go command in a tree and returns what it writes. The error has its words.
+func goCommand(ctx context.Context, dir string, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = dir
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 10 * time.Second
+
+	var out, words bytes.Buffer
+
+	cmd.Stdout, cmd.Stderr = &out, &words
+
+	err := cmd.Run()
+
+	switch {
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case err != nil && words.Len() > 0:
+		return nil, errors.New(strings.TrimSpace(words.String()))
+	case err != nil:
+		return nil, fmt.Errorf("failed to run go %s: %w", args[0], err)
+	default:
+		return out.Bytes(), nil
+	}
+}
+
+// registration is a program that registers what the controller list has, and all that NewState has. The controllers are
+// those of machined without the values of their fields: name, inputs and outputs, which are what can conflict, do not
+// depend on them.
+func registration(text []byte) ([]byte, error) {
+	s, err := parseSource(places[0].path, text)
+	if err != nil {
+		return nil, err
+	}
+
+	list, err := s.listOf(places[0].function, places[0].typePath, places[0].typeName)
+	if err != nil {
+		return nil, err
+	}
+
+	var elements strings.Builder
+
+	used := map[string]bool{}
+
+	for _, element := range list.Elts {
+		name, err := constructed(element)
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %w", s.line(element.Pos()), err)
+		}
+
+		qualifier, _, _ := strings.Cut(name, ".")
+		used[qualifier] = true
+
+		fmt.Fprintf(&elements, "\t\t&%s{},\n", name)
+	}
+
+	var imports strings.Builder
+
+	for _, spec := range s.file.Imports {
+		if name := s.importName(importPath(spec)); used[name] {
+			fmt.Fprintf(&imports, "\t%s %q\n", name, importPath(spec))
+		}
+	}
+
+	return fmt.Appendf(nil, registrationProgram, imports.String(), elements.String()), nil
+}
+
+// constructed is the type of which an element of the list is a pointer to a new value.
+func constructed(element ast.Expr) (string, error) {
+	if pointer, ok := element.(*ast.UnaryExpr); ok && pointer.Op == token.AND {
+		if value, ok := pointer.X.(*ast.CompositeLit); ok && strings.Contains(typeName(value.Type), ".") {
+			return typeName(value.Type), nil
+		}
+	}
+
+	return "", errors.New("this controller cannot be made outside of machined: it is not a pointer to a new struct")
+}
+
+const registrationProgram = `package main
+
+import (
+	verifyfmt "fmt"
+	verifyos "os"
+
+	verifycontroller "github.com/cosi-project/runtime/pkg/controller"
+	verifyruntime "github.com/cosi-project/runtime/pkg/controller/runtime"
+	verifyzap "go.uber.org/zap"
+
+	verifystate "github.com/siderolabs/talos/internal/app/machined/pkg/runtime/v1alpha2"
+%s)
+
+func main() {
+	state, err := verifystate.NewState()
+	if err != nil {
+		verifyfmt.Fprintln(verifyos.Stderr, "the resource definitions conflict:", err)
+		verifyos.Exit(1)
+	}
+
+	runtime, err := verifyruntime.NewRuntime(state.Resources(), verifyzap.NewNop())
+	if err != nil {
+		verifyfmt.Fprintln(verifyos.Stderr, err)
+		verifyos.Exit(1)
+	}
+
+	controllers := []verifycontroller.Controller{
+%s	}
+	conflicts := 0
+
+	for _, controller := range controllers {
+		if err = runtime.RegisterController(controller); err != nil {
+			verifyfmt.Fprintf(verifyos.Stderr, "controller %%q conflicts: %%v\n", controller.Name(), err)
+
+			conflicts++
+		}
+	}
+
+	if conflicts > 0 {
+		verifyos.Exit(1)
+	}
+
+	graph, err := runtime.GetDependencyGraph()
+	if err != nil {
+		verifyfmt.Fprintln(verifyos.Stderr, err)
+		verifyos.Exit(1)
+	}
+
+	verifyfmt.Printf("%%d controllers registered, %%d edges in their graph, no conflicts\n", len(controllers), len(graph.Edges))
+}
+`
