@@ -213,7 +213,7 @@ func TestTalosAPIKnowsTheMembersAndTheirVersions(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, version.GetMessages(), 2)
 
-	var answered []string
+	answered := make([]string, 0, len(version.GetMessages()))
 
 	for _, message := range version.GetMessages() {
 		answered = append(answered, message.GetMetadata().GetHostname())

@@ -85,6 +85,7 @@ func Listen(ctx context.Context, folder string) (*Endpoint, error) {
 		return wait()
 	}
 
+	//nolint:contextcheck // it serves until it is closed
 	if e.endpoint, err = talosapi.Listen(talosapi.EndpointConfig{
 		Address:   loopback.HostPort(0),
 		Authority: authority,

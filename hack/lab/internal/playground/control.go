@@ -23,8 +23,12 @@ import (
 // each step, the last of which says that it was the last.
 const rebootPath = "/nodes/{node}/reboot"
 
-// headerTimeout is for how long a client may be silent.
-const headerTimeout = 10 * time.Second
+const (
+	// headerTimeout is for how long a client may be silent.
+	headerTimeout = 10 * time.Second
+	// shutdownLimit is for how long a client may take to hear the end.
+	shutdownLimit = time.Second
+)
 
 // step is something that happens in a reboot.
 type step struct {
@@ -47,7 +51,7 @@ type control struct {
 	served  chan error
 
 	// ctx is the lab's. Reboots end with it, not with whoever asked for them.
-	ctx     context.Context //nolint:containedctx // see above
+	ctx     context.Context
 	cancel  context.CancelFunc
 	reboots sync.WaitGroup
 
@@ -85,12 +89,12 @@ func serve(ctx context.Context, cluster *lab.Lab, log *log) (*control, error) {
 }
 
 // close ends the reboots that are going on, and tells those who wait for them.
-func (c *control) close() error {
+func (c *control) close(ctx context.Context) error {
 	c.cancel()
 	c.reboots.Wait()
 
 	// The handlers have only to pass on what happened.
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	ctx, cancel := context.WithTimeout(ctx, shutdownLimit)
 	defer cancel()
 
 	err := c.server.Shutdown(ctx)
@@ -156,9 +160,10 @@ func forward(w http.ResponseWriter, r *http.Request, steps <-chan step) {
 }
 
 func (c *control) names() []string {
-	var names []string
+	nodes := c.cluster.Nodes()
+	names := make([]string, 0, len(nodes))
 
-	for _, node := range c.cluster.Nodes() {
+	for _, node := range nodes {
 		names = append(names, node.Name())
 	}
 

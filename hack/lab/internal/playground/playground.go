@@ -95,7 +95,7 @@ func Up(ctx context.Context, options Options, w io.Writer) (err error) {
 		return err
 	}
 
-	defer func() { err = errors.Join(err, control.close()) }()
+	defer func() { err = errors.Join(err, control.close(context.WithoutCancel(ctx))) }()
 
 	if err = claim.publish(cluster, control.socket); err != nil {
 		return err

@@ -17,15 +17,16 @@ import (
 
 // usage says how to use the lab, in commands that can be copied.
 func usage(folder string, cluster *lab.Lab, options Options) string {
-	var nodes []string
+	nodes := cluster.Nodes()
+	addresses := make([]string, 0, len(nodes))
 
-	for _, node := range cluster.Nodes() {
-		nodes = append(nodes, fmt.Sprintf("%s (%s)", node.Name(), node.Address()))
+	for _, node := range nodes {
+		addresses = append(addresses, fmt.Sprintf("%s (%s)", node.Name(), node.Address()))
 	}
 
 	var text strings.Builder
 
-	fmt.Fprintf(&text, "\nThe lab is up: %s.\n", strings.Join(nodes, ", "))
+	fmt.Fprintf(&text, "\nThe lab is up: %s.\n", strings.Join(addresses, ", "))
 	fmt.Fprint(&text, "In another terminal:\n\n")
 
 	// Programs are called by where they are from here.
@@ -53,26 +54,7 @@ type line struct {
 }
 
 func commands(folder string, options Options) []line {
-	first := nodeName("stock", 0)
-
-	var lines []line
-
-	if options.Workers > 0 {
-		first = nodeName("worker", 0)
-
-		var workers []string
-
-		for i := range options.Workers {
-			workers = append(workers, nodeName("worker", i))
-		}
-
-		lines = []line{
-			{"talosctl get recoverystatuses -n " + strings.Join(workers, ","), "where the nodes with rebound stand"},
-			{"talosctl get daemonsetrecoveries -n " + first + " -o yaml", "what was done about each DaemonSet"},
-		}
-	}
-
-	reboot := program("lab") + " reboot " + first
+	reboot := program("lab") + " reboot " + firstNode(options)
 
 	if defaultFolder, err := filepath.Abs(DefaultOut); err != nil || defaultFolder != folder {
 		reboot += " --out " + quote(folder)
@@ -80,13 +62,39 @@ func commands(folder string, options Options) []line {
 
 	rebound := program("rebound")
 
-	return append(lines,
+	return append(recoveryCommands(options),
 		line{"talosctl get members -n 127.0.0.1", "the nodes, as the Talos API lists them"},
 		line{reboot, "add --hard for a power failure"},
 		line{rebound + " health", "wait until every node is whole"},
 		line{rebound + " status", "how every node stands now"},
 		line{"kubectl --kubeconfig " + quote(kubeconfigIn(folder)) + " get pods -A -o wide", "what Kubernetes makes of it"},
 	)
+}
+
+func firstNode(options Options) string {
+	if options.Workers == 0 {
+		return nodeName("stock", 0)
+	}
+
+	return nodeName("worker", 0)
+}
+
+// recoveryCommands show rebound's resources, where there are any.
+func recoveryCommands(options Options) []line {
+	if options.Workers == 0 {
+		return nil
+	}
+
+	workers := make([]string, options.Workers)
+
+	for i := range workers {
+		workers[i] = nodeName("worker", i)
+	}
+
+	return []line{
+		{"talosctl get recoverystatuses -n " + strings.Join(workers, ","), "where the nodes with rebound stand"},
+		{"talosctl get daemonsetrecoveries -n " + workers[0] + " -o yaml", "what was done about each DaemonSet"},
+	}
 }
 
 // program is how a program that was built next to this one is called, or by its
