@@ -5,6 +5,8 @@
 package main
 
 import (
+	"strings"
+
 	"github.com/spf13/cobra"
 
 	"github.com/talos-rebound/rebound/internal/cli"
@@ -22,8 +24,16 @@ func addAccess(cmd *cobra.Command, access *cli.Access) {
 	complete(cmd, "context", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return completed(access.Contexts())
 	})
-	complete(cmd, "nodes", func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-		return completed(cli.Members(cmd.Context(), *access))
+	complete(cmd, "nodes", func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+		members, err := cli.Members(cmd.Context(), *access)
+
+		// What is typed before the last comma stays.
+		before := typed[:strings.LastIndex(typed, ",")+1]
+		for i, member := range members {
+			members[i] = before + member
+		}
+
+		return completed(members, err)
 	})
 	complete(cmd, "endpoints", cobra.NoFileCompletions)
 }

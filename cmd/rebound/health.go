@@ -21,6 +21,9 @@ says what it waits for: node, DaemonSet, pod and cause. A node that does not
 answer is waited for as well: it may be the one that reboots. A node whose Talos
 was built without rebound is left out.
 
+A node that was asked to reboot is whole until it begins to: let talosctl reboot
+wait, as it does by default, and run this after it.
+
 ` + exitCodes,
 		Example: `  # Wait for the whole cluster, up to 20 minutes
   rebound health

@@ -30,7 +30,8 @@ import (
 //
 //	cluster                     start a cluster without nodes, and write a talosconfig for each kind of client
 //	node NAME STATE [MESSAGE]   add a node: a phase of the recovery, or booted, stock, down, hanging
-//	member NAME ADDRESS         make a node a member of the cluster
+//	member NAME [ADDRESS]       make a node a member of the cluster
+//	no-discovery                let the cluster say that it names no members
 //	exits CODE COMMAND...       run a command that has to end with this exit code
 func TestScripts(t *testing.T) {
 	t.Parallel()
@@ -60,7 +61,16 @@ func TestScripts(t *testing.T) {
 				addNode(t, *cluster(ts), args[0], args[1], strings.Join(args[2:], " "))
 			},
 			"member": func(ts *testscript.TestScript, _ bool, args []string) {
-				(*cluster(ts)).AddMember(t, args[0], netip.MustParseAddr(args[1]))
+				addresses := make([]netip.Addr, 0, len(args))
+
+				for _, address := range args[1:] {
+					addresses = append(addresses, netip.MustParseAddr(address))
+				}
+
+				(*cluster(ts)).AddMember(t, args[0], addresses...)
+			},
+			"no-discovery": func(ts *testscript.TestScript, _ bool, _ []string) {
+				(*cluster(ts)).DisableDiscovery(t)
 			},
 			"exits": exits,
 		},

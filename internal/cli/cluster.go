@@ -29,6 +29,11 @@ type cluster struct {
 // connect reads the configuration and prepares a connection. It sends nothing yet: whatever is wrong here is the
 // configuration.
 func connect(ctx context.Context, access Access) (*cluster, error) {
+	access, err := access.clean()
+	if err != nil {
+		return nil, err
+	}
+
 	config, path, err := access.load()
 	if err != nil {
 		return nil, err
@@ -42,7 +47,7 @@ func connect(ctx context.Context, access Access) (*cluster, error) {
 	options := []client.OptionFunc{
 		client.WithConfig(config),
 		client.WithEndpoints(chosen.Endpoints...),
-		client.WithGRPCDialOptions(grpc.WithConnectParams(grpc.ConnectParams{
+		client.WithGRPCDialOptions(grpc.WithContextDialer(dial), grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff: backoff.Config{
 				BaseDelay: backoff.DefaultConfig.BaseDelay, Multiplier: backoff.DefaultConfig.Multiplier,
 				Jitter: backoff.DefaultConfig.Jitter, MaxDelay: maxConnectDelay,
@@ -65,7 +70,7 @@ func connect(ctx context.Context, access Access) (*cluster, error) {
 
 func (cluster *cluster) close() error {
 	if err := cluster.client.Close(); err != nil {
-		return fmt.Errorf("failed to close connection: %w", err)
+		return failure{fmt.Errorf("failed to close connection: %w", err)}
 	}
 
 	return nil

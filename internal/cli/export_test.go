@@ -6,9 +6,9 @@ package cli
 
 import "io"
 
-// NewLiveReporter makes a reporter for a terminal of that width.
-func NewLiveReporter(w io.Writer, width int) *Reporter {
-	return newLiveReporter(w, func() int { return width })
+// NewLiveReporter makes a reporter for a terminal of that size.
+func NewLiveReporter(w io.Writer, columns, rows int) *Reporter {
+	return newLiveReporter(w, func() (int, int) { return columns, rows })
 }
 
 // Reporter is exported for tests.

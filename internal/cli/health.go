@@ -72,16 +72,14 @@ func Health(ctx context.Context, options HealthOptions, out, progress io.Writer)
 
 // wait waits and reports. The verdict is nil if there is nothing to judge.
 func wait(ctx context.Context, cluster *cluster, options HealthOptions, reporter *reporter) (*check.Verdict, error) {
-	timedOut := failure{fmt.Errorf("not recovered within %s", options.WaitTimeout)}
-
-	ctx, cancel := context.WithTimeoutCause(ctx, options.WaitTimeout, timedOut)
+	ctx, cancel := context.WithTimeoutCause(ctx, options.WaitTimeout, fmt.Errorf("not recovered within %s", options.WaitTimeout))
 	defer cancel()
 
 	reporter.update(healthSubject + "...")
 
 	last := ""
 
-	nodes, err := cluster.awaitMembers(ctx, func(reason string) {
+	nodes, err := cluster.awaitMembers(ctx, reporter.finish, func(reason string) {
 		last = reason
 
 		reporter.update(healthSubject + reason)
@@ -94,30 +92,47 @@ func wait(ctx context.Context, cluster *cluster, options HealthOptions, reporter
 		return &check.Verdict{Status: check.StatusFailing, Reason: last}, ended(ctx, err, last)
 	}
 
-	verdict, err := check.Wait(ctx, cluster.client.COSI, nodes, check.WaitOptions{
+	verdict, err := waitForAll(ctx, cluster, nodes, check.WaitOptions{
 		Poll: options.Poll,
 		Report: func(verdict check.Verdict) {
-			switch verdict.Status {
-			case check.StatusPassed:
-				reporter.finish(healthSubject + "OK")
-				reporter.finish(verdict.Reason)
-			case check.StatusSkipped:
-				reporter.finish(healthSubject + "SKIP")
-			case check.StatusFailing, check.StatusWaiting:
+			if !verdict.Settled() {
 				reporter.update(healthSubject + verdict.Reason)
 			}
 		},
 	})
-
-	switch {
-	case err != nil:
+	if err != nil {
 		return &verdict, ended(ctx, err, verdict.Reason)
-	case verdict.Refused():
-		return &verdict, errors.New(verdict.Reason)
-	case verdict.Status == check.StatusSkipped:
-		return &verdict, errors.New(verdict.Reason)
-	default:
+	}
+
+	switch verdict.Status {
+	case check.StatusPassed:
+		reporter.finish(healthSubject + "OK")
+		reporter.finish(verdict.Reason)
+
 		return &verdict, nil
+	case check.StatusSkipped:
+		reporter.finish(healthSubject + "SKIP")
+	case check.StatusFailing, check.StatusWaiting:
+		reporter.update(healthSubject + verdict.Reason) // all refused
+	}
+
+	return &verdict, errors.New(verdict.Reason)
+}
+
+// waitForAll waits for the nodes, and for the members that the cluster has come to know meanwhile.
+func waitForAll(ctx context.Context, cluster *cluster, nodes []check.Node, options check.WaitOptions) (check.Verdict, error) {
+	for {
+		verdict, err := check.Wait(ctx, cluster.client.COSI, nodes, options)
+		if err != nil {
+			return verdict, err
+		}
+
+		more := cluster.newMembers(ctx, nodes)
+		if len(more) == len(nodes) {
+			return verdict, nil
+		}
+
+		nodes = more
 	}
 }
 

@@ -5,9 +5,11 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,12 +28,14 @@ const (
 	membersRetryDelay = 2 * time.Second
 )
 
-var errNoNodes = errors.New("the cluster names no members, as with discovery switched off, and the context names no nodes; name them with --nodes")
+var (
+	errNoDiscovery = errors.New("the cluster has discovery switched off and the context names no nodes; name them with --nodes")
+	errNoMembers   = errors.New("the cluster names no members and the context names no nodes; name them with --nodes unless they are still booting")
+)
 
-// members are the nodes to check: those asked for, else all members of the cluster, else those of the context.
-//
-// The error is a failure if the endpoint did not answer and the context names no nodes.
-func (cluster *cluster) members(ctx context.Context) ([]check.Node, error) {
+// members are the nodes to check: those asked for, else all members of the cluster, else those of the context, which is
+// noted. The error has ExitNotRecovered if trying again may help.
+func (cluster *cluster) members(ctx context.Context, note func(string)) ([]check.Node, error) {
 	if len(cluster.nodes) > 0 {
 		return check.Nodes(cluster.nodes...), nil
 	}
@@ -40,39 +44,56 @@ func (cluster *cluster) members(ctx context.Context) ([]check.Node, error) {
 	defer cancel()
 
 	members, err := safe.StateListAll[*clusterres.Member](ctx, cluster.client.COSI)
-	if err != nil && len(cluster.context.Nodes) == 0 {
+	if err != nil {
 		return nil, discoveryError(ctx, err)
 	}
 
 	var nodes []check.Node
 
-	if err == nil {
-		for member := range members.All() {
-			spec := member.TypedSpec()
-
-			if len(spec.Addresses) == 0 {
-				continue
-			}
-
-			nodes = append(nodes, check.Node{Address: spec.Addresses[0].String(), Name: spec.Hostname})
-		}
+	for member := range members.All() {
+		nodes = append(nodes, memberNode(member))
 	}
 
-	if len(nodes) > 0 {
+	switch {
+	case len(nodes) > 0:
 		return nodes, nil
-	}
+	case len(cluster.context.Nodes) > 0:
+		note("the cluster names no members; checking the nodes of the context")
 
-	if len(cluster.context.Nodes) > 0 {
 		return check.Nodes(cluster.context.Nodes...), nil
+	case cluster.discoveryDisabled(ctx):
+		return nil, errNoDiscovery
+	default:
+		return nil, failure{errNoMembers}
 	}
-
-	return nil, errNoNodes
 }
 
-// awaitMembers tries until the endpoint answers: it may be the node that reboots. Every failed attempt is reported.
-func (cluster *cluster) awaitMembers(ctx context.Context, report func(string)) ([]check.Node, error) {
+// memberNode is the node that a member is. One without addresses is asked by its name: that fails in all likelihood, and
+// is better than to leave it out.
+func memberNode(member *clusterres.Member) check.Node {
+	spec := member.TypedSpec()
+	node := check.Node{Name: cmp.Or(spec.Hostname, member.Metadata().ID())}
+	node.Address = node.Name
+
+	if len(spec.Addresses) > 0 {
+		node.Address = spec.Addresses[0].String()
+	}
+
+	return node
+}
+
+// discoveryDisabled tells whether the cluster will never name members. A cluster that does not say so may yet.
+func (cluster *cluster) discoveryDisabled(ctx context.Context) bool {
+	config, err := safe.StateGetByID[*clusterres.Config](ctx, cluster.client.COSI, clusterres.ConfigID)
+
+	return err == nil && !config.TypedSpec().DiscoveryEnabled
+}
+
+// awaitMembers tries until the members are known: the endpoint may be the node that reboots. Every failed attempt is
+// reported.
+func (cluster *cluster) awaitMembers(ctx context.Context, note, report func(string)) ([]check.Node, error) {
 	for {
-		nodes, err := cluster.members(ctx)
+		nodes, err := cluster.members(ctx, note)
 		if err == nil || ExitCode(err) == ExitUsage {
 			return nodes, err
 		}
@@ -90,6 +111,23 @@ func (cluster *cluster) awaitMembers(ctx context.Context, report func(string)) (
 		case <-time.After(membersRetryDelay):
 		}
 	}
+}
+
+// newMembers are the nodes and those members that are not among them yet: an endpoint that has just booted knows only a
+// few at first. A member that has gone from the list stays a node; whether it is whole is still the question.
+func (cluster *cluster) newMembers(ctx context.Context, nodes []check.Node) []check.Node {
+	members, err := cluster.members(ctx, func(string) {})
+	if err != nil {
+		return nodes // there was an answer before
+	}
+
+	for _, member := range members {
+		if !slices.ContainsFunc(nodes, func(node check.Node) bool { return node.Address == member.Address }) {
+			nodes = append(slices.Clip(nodes), member)
+		}
+	}
+
+	return nodes
 }
 
 func discoveryError(ctx context.Context, err error) error {
@@ -117,6 +155,9 @@ func words(err error) string {
 // Members are the nodes that would be checked if none were named: addresses, each with a tab and its name if it has one,
 // as shells complete them. It does not wait for an endpoint that is away.
 func Members(ctx context.Context, access Access) (members []string, err error) {
+	// What was typed so far is not what is asked for.
+	access.Nodes = nil
+
 	cluster, err := connect(ctx, access)
 	if err != nil {
 		return nil, err
@@ -124,10 +165,7 @@ func Members(ctx context.Context, access Access) (members []string, err error) {
 
 	defer func() { err = errors.Join(err, cluster.close()) }()
 
-	// What was typed so far is not what is asked for.
-	cluster.nodes = nil
-
-	nodes, err := cluster.members(ctx)
+	nodes, err := cluster.members(ctx, func(string) {})
 	if err != nil {
 		return nil, err
 	}

@@ -79,7 +79,7 @@ func writeJSON(w io.Writer, verdict check.Verdict) error {
 
 	for _, node := range verdict.Nodes {
 		result.Nodes = append(result.Nodes, nodeResult{
-			Name: node.Name, Address: node.Node.Address, Status: node.Verdict, Reason: node.Reason, Answer: node.Outcome,
+			Name: node.Name, Address: node.Answer.Node.Address, Status: node.Status, Reason: node.Reason, Answer: node.Answer.Outcome,
 			Recovery: newRecoveryResult(node),
 		})
 	}

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"golang.org/x/term"
 )
@@ -19,12 +18,12 @@ import (
 // frames turn while something is waited for.
 var frames = []string{"◰", "◳", "◲", "◱"}
 
-// reporter prints one line per state, as talosctl does. On a terminal the last line is alive: it shows for how long it
-// has been true, and the next one takes its place.
+// reporter prints one line per state, as talosctl does. On a terminal the last line is alive: it shows for how long has
+// been waited, and the next one takes its place.
 type reporter struct {
 	w io.Writer
-	// width is the number of columns; nil unless w is a terminal.
-	width func() int
+	// size is the number of columns and rows; nil unless w is a terminal.
+	size func() (int, int)
 
 	mu      sync.Mutex
 	line    string
@@ -37,33 +36,33 @@ type reporter struct {
 
 // newReporter makes a reporter, which is to be closed.
 func newReporter(w io.Writer) *reporter {
-	if width := terminalWidth(w); width != nil {
-		return newLiveReporter(w, width)
+	if size := terminalSize(w); size != nil {
+		return newLiveReporter(w, size)
 	}
 
 	return &reporter{w: w, stopped: make(chan struct{})}
 }
 
-func newLiveReporter(w io.Writer, width func() int) *reporter {
-	r := &reporter{w: w, width: width, stopped: make(chan struct{})}
+func newLiveReporter(w io.Writer, size func() (int, int)) *reporter {
+	r := &reporter{w: w, size: size, stopped: make(chan struct{})}
 	r.ended.Go(r.animate)
 
 	return r
 }
 
-// terminalWidth returns nil if w is not a terminal that can redraw a line.
-func terminalWidth(w io.Writer) func() int {
+// terminalSize returns nil if w is not a terminal that can redraw a line.
+func terminalSize(w io.Writer) func() (int, int) {
 	file, ok := w.(*os.File)
 	if !ok || !term.IsTerminal(int(file.Fd())) || os.Getenv("TERM") == "dumb" {
 		return nil
 	}
 
-	return func() int {
-		if width, _, err := term.GetSize(int(file.Fd())); err == nil && width > 0 {
-			return width
+	return func() (int, int) {
+		if width, height, err := term.GetSize(int(file.Fd())); err == nil && width > 0 && height > 0 {
+			return width, height
 		}
 
-		return 80
+		return 80, 24
 	}
 }
 
@@ -76,9 +75,13 @@ func (r *reporter) update(line string) {
 		return
 	}
 
-	r.line, r.since = line, time.Now()
+	r.line = line
 
-	if r.width == nil {
+	if r.since.IsZero() {
+		r.since = time.Now()
+	}
+
+	if r.size == nil {
 		fmt.Fprintln(r.w, line)
 
 		return
@@ -135,15 +138,21 @@ func (r *reporter) animate() {
 func (r *reporter) draw() {
 	r.erase()
 
-	line := fmt.Sprintf("%s %s", frames[r.frame%len(frames)], r.line)
+	columns, rows := r.size()
+	prefix, suffix := frames[r.frame%len(frames)]+" ", ""
+
 	if waited := time.Since(r.since).Truncate(time.Second); waited > 0 {
-		line += fmt.Sprintf(" (%s)", waited)
+		suffix = fmt.Sprintf(" (%s)", waited)
 	}
+
+	// What has scrolled away cannot be erased any more.
+	room := max(rows-2, 1)*columns - displayWidth(prefix) - displayWidth(suffix)
+	line := prefix + fit(r.line, room) + suffix
 
 	fmt.Fprintln(r.w, line)
 
 	r.frame++
-	r.drawn = (utf8.RuneCountInString(line)-1)/r.width() + 1
+	r.drawn = (displayWidth(line)-1)/columns + 1
 }
 
 // erase moves up over the live line and clears it.

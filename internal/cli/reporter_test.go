@@ -35,7 +35,12 @@ func screen(text string, width int) []string {
 			char := []rune(text)[0]
 			text = text[len(string(char)):]
 
-			if len([]rune(rows[len(rows)-1])) == width {
+			columns := 1
+			if char == '世' {
+				columns = 2
+			}
+
+			if len([]rune(rows[len(rows)-1]))+strings.Count(rows[len(rows)-1], "世")+columns > width {
 				rows = append(rows, "")
 			}
 
@@ -72,7 +77,7 @@ func TestOnATerminalTheLastLineIsAlive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out terminal
 
-		reporter := cli.NewLiveReporter(&out, 40)
+		reporter := cli.NewLiveReporter(&out, 40, 6)
 		shows := func(rows ...string) {
 			t.Helper()
 			synctest.Wait()
@@ -89,7 +94,14 @@ func TestOnATerminalTheLastLineIsAlive(t *testing.T) {
 		shows("◱ waiting: worker-2: kube-system/cilium:", " replacement is Pending (2s)")
 
 		reporter.Update("waiting: worker-3: is down")
-		shows("◰ waiting: worker-3: is down")
+		shows("◰ waiting: worker-3: is down (2s)")
+
+		// What does not fit on the terminal is cut; what is wide counts twice.
+		reporter.Update(strings.Repeat("x", 1000))
+		shows("◳ "+strings.Repeat("x", 38), strings.Repeat("x", 40), strings.Repeat("x", 40), strings.Repeat("x", 34)+"… (2s)")
+
+		reporter.Update(strings.Repeat("世", 18))
+		shows("◲ "+strings.Repeat("世", 18)+" (", "2s)")
 
 		reporter.Finish("waiting: OK")
 		reporter.Finish("3 nodes recovered")

@@ -37,7 +37,15 @@ func Status(ctx context.Context, options StatusOptions, out io.Writer) (err erro
 
 	defer func() { err = errors.Join(err, cluster.close()) }()
 
-	nodes, err := cluster.members(ctx)
+	nodes, err := cluster.members(ctx, func(string) {})
+	if ctx.Err() != nil {
+		return ended(ctx, err, "")
+	}
+
+	if err != nil && options.Output == FormatJSON && ExitCode(err) == ExitNotRecovered {
+		return errors.Join(err, writeJSON(out, check.Verdict{Status: check.StatusFailing, Reason: err.Error()}))
+	}
+
 	if err != nil {
 		return err
 	}
@@ -59,11 +67,16 @@ func Status(ctx context.Context, options StatusOptions, out io.Writer) (err erro
 		return err
 	case verdict.Refused():
 		return errors.New(verdict.Reason)
-	case !slices.ContainsFunc(verdict.Nodes, func(node check.NodeVerdict) bool { return node.Outcome != check.OutcomeUnreachable }):
+	case !slices.ContainsFunc(verdict.Nodes, answered):
 		return failure{errors.New(verdict.Reason)}
 	default:
 		return nil
 	}
+}
+
+// answered tells whether a node said something about itself.
+func answered(node check.NodeVerdict) bool {
+	return node.Answer.Outcome != check.OutcomeUnreachable && node.Answer.Outcome != check.OutcomeRefused
 }
 
 func writeTable(out io.Writer, verdict check.Verdict) error {
@@ -80,7 +93,7 @@ func writeTable(out io.Writer, verdict check.Verdict) error {
 		}
 
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
-			node.Name, node.Node.Address, node.Verdict, phase, found, deleted, recovered, node.Reason)
+			node.Name, node.Answer.Node.Address, node.Status, phase, found, deleted, recovered, node.Reason)
 	}
 
 	if err := table.Flush(); err != nil {

@@ -5,6 +5,7 @@
 package cli
 
 import (
+	"cmp"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
@@ -31,6 +32,38 @@ type Access struct {
 	Endpoints []string
 	// Nodes are the nodes to check; empty means all members of the cluster.
 	Nodes []string
+}
+
+// clean returns access without spaces and repetitions in its lists.
+func (access Access) clean() (Access, error) {
+	var err error
+
+	if access.Nodes, err = cleanList("--nodes", access.Nodes); err != nil {
+		return Access{}, err
+	}
+
+	access.Endpoints, err = cleanList("--endpoints", access.Endpoints)
+
+	return access, err
+}
+
+func cleanList(flag string, values []string) ([]string, error) {
+	var clean []string
+
+	for _, value := range values {
+		value = strings.TrimSpace(value)
+
+		switch {
+		case value == "":
+			return nil, fmt.Errorf("%s has an empty item: %q", flag, strings.Join(values, ","))
+		case strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r > '~' }):
+			return nil, fmt.Errorf("%s: %q is neither an address nor a host name", flag, value)
+		case !slices.Contains(clean, value):
+			clean = append(clean, value)
+		}
+	}
+
+	return clean, nil
 }
 
 // Contexts are the names of the contexts in the client configuration, sorted.
@@ -114,9 +147,9 @@ func (access Access) choose(config *clientconfig.Config, path string, now time.T
 		return nil, fmt.Errorf("talosconfig %q has no contexts; add one with 'talosctl config merge'", path)
 	}
 
-	name := access.Context
+	name := cmp.Or(access.Context, config.Context)
 	if name == "" {
-		name = config.Context
+		return nil, fmt.Errorf("talosconfig %q has no current context; choose one with --context: %s", path, quoted(slices.Sorted(maps.Keys(config.Contexts))))
 	}
 
 	context, ok := config.Contexts[name]

@@ -6,7 +6,6 @@ package ctest
 
 import (
 	"context"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -19,9 +18,11 @@ import (
 	"github.com/cosi-project/runtime/pkg/state/registry"
 	"github.com/siderolabs/talos/pkg/machinery/client"
 	"github.com/siderolabs/talos/pkg/machinery/resources/cluster"
+	"github.com/siderolabs/talos/pkg/machinery/resources/config"
 	"github.com/siderolabs/talos/pkg/machinery/resources/k8s"
 	"github.com/siderolabs/talos/pkg/machinery/role"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
 
 	"github.com/talos-rebound/rebound/internal/talosapi"
 	"github.com/talos-rebound/rebound/pkg/resources/recovery"
@@ -65,7 +66,7 @@ func NewCluster(tb testing.TB) *Cluster {
 	c := &Cluster{Authority: authority, folder: folder, nodes: map[string]*Node{}}
 
 	// The endpoint is a control plane node that was built without rebound.
-	local := c.add(tb, "endpoint", &cluster.Member{})
+	local := c.add(tb, "endpoint", &cluster.Member{}, &cluster.Config{})
 	c.state = local.state
 
 	c.endpoint, err = talosapi.Listen(talosapi.EndpointConfig{
@@ -101,15 +102,17 @@ func (c *Cluster) AddStockNode(tb testing.TB, name string) *Node {
 	return c.add(tb, name)
 }
 
-// AddMember makes a node a member of the cluster for its discovery. The node answers to its address as well.
-func (c *Cluster) AddMember(tb testing.TB, name string, address netip.Addr) {
+// AddMember makes a node a member of the cluster for its discovery. The node answers to its addresses as well.
+func (c *Cluster) AddMember(tb testing.TB, name string, addresses ...netip.Addr) {
 	tb.Helper()
 
-	c.setNode(address.String(), c.Node(name))
+	for _, address := range addresses {
+		c.setNode(address.String(), c.Node(name))
+	}
 
 	member := cluster.NewMember(cluster.NamespaceName, name)
 	member.TypedSpec().Hostname = name
-	member.TypedSpec().Addresses = []netip.Addr{address}
+	member.TypedSpec().Addresses = addresses
 
 	require.NoError(tb, c.state.Create(tb.Context(), member))
 }
@@ -117,14 +120,7 @@ func (c *Cluster) AddMember(tb testing.TB, name string, address netip.Addr) {
 func (c *Cluster) add(tb testing.TB, name string, definitions ...meta.ResourceWithRD) *Node {
 	tb.Helper()
 
-	st := NewState(tb, definitions...)
-	namespaces := registry.NewNamespaceRegistry(st)
-
-	for _, namespace := range []string{k8s.NamespaceName, cluster.NamespaceName} {
-		require.NoError(tb, namespaces.Register(tb.Context(), namespace, "of the test"))
-	}
-
-	node := &Node{state: st, path: filepath.Join(c.folder, name+".sock")}
+	node := &Node{state: newNodeState(tb, definitions...), path: filepath.Join(c.folder, name+".sock")}
 	c.setNode(name, node)
 
 	node.Start(tb)
@@ -146,6 +142,27 @@ func (c *Cluster) setNode(name string, node *Node) {
 	defer c.mu.Unlock()
 
 	c.nodes[name] = node
+}
+
+// newNodeState is the state of a machine right after its boot.
+func newNodeState(tb testing.TB, definitions ...meta.ResourceWithRD) state.State {
+	tb.Helper()
+
+	st := NewState(tb, definitions...)
+	namespaces := registry.NewNamespaceRegistry(st)
+
+	for _, namespace := range []string{k8s.NamespaceName, cluster.NamespaceName, config.NamespaceName} {
+		require.NoError(tb, namespaces.Register(tb.Context(), namespace, "of the test"))
+	}
+
+	return st
+}
+
+// DisableDiscovery lets the cluster name no members.
+func (c *Cluster) DisableDiscovery(tb testing.TB) {
+	tb.Helper()
+
+	require.NoError(tb, c.state.Create(tb.Context(), cluster.NewConfig(config.NamespaceName, cluster.ConfigID)))
 }
 
 // Endpoint is the address of the Talos API.
@@ -189,13 +206,17 @@ func (node *Node) Forget(tb testing.TB) {
 func (node *Node) Start(tb testing.TB) {
 	tb.Helper()
 
-	if node.stop != nil {
-		node.stop()
-	}
+	node.serve(tb, talosapi.NewMachine(talosapi.MachineConfig{State: node.state, Version: talosVersion}))
+}
+
+func (node *Node) serve(tb testing.TB, server *grpc.Server) {
+	tb.Helper()
+
+	node.Stop()
 
 	ctx, cancel := context.WithCancel(context.WithoutCancel(tb.Context()))
 
-	wait, err := talosapi.Serve(ctx, talosapi.NewMachine(talosapi.MachineConfig{State: node.state, Version: talosVersion}), node.path)
+	wait, err := talosapi.Serve(ctx, server, node.path)
 	require.NoError(tb, err)
 
 	node.stop = func() {
@@ -217,12 +238,19 @@ func (node *Node) Stop() {
 func (node *Node) Hang(tb testing.TB) {
 	tb.Helper()
 
-	node.Stop()
+	node.serve(tb, grpc.NewServer(grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
+		<-stream.Context().Done()
 
-	listener, err := (&net.ListenConfig{}).Listen(tb.Context(), "unix", node.path)
-	require.NoError(tb, err)
+		return stream.Context().Err()
+	})))
+}
 
-	node.stop = func() { require.NoError(tb, listener.Close()) }
+// Reboot lets the node answer again with nothing of what it had to say before.
+func (node *Node) Reboot(tb testing.TB) {
+	tb.Helper()
+
+	node.state = newNodeState(tb, recovery.ResourceDefinitions()...)
+	node.Start(tb)
 }
 
 func (node *Node) target() string { return "unix://" + node.path }

@@ -165,8 +165,7 @@ func TestWhatIsEmbeddedIsAllThatThereIs(t *testing.T) {
 	var want strings.Builder
 
 	for _, definition := range recoveryres.ResourceDefinitions() {
-		name, _, _ := strings.Cut(reflect.TypeOf(definition).Elem().Name(), "[")
-		name = map[string]string{
+		name := map[string]string{
 			reflect.TypeFor[recoveryres.RecoveryStatus]().String():    "RecoveryStatus",
 			reflect.TypeFor[recoveryres.DaemonSetRecovery]().String(): "DaemonSetRecovery",
 		}[reflect.TypeOf(definition).Elem().String()]

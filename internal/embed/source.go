@@ -93,7 +93,7 @@ func (s *source) importName(imported string) string {
 }
 
 func importPath(spec *ast.ImportSpec) string {
-	unquoted, _ := strconv.Unquote(spec.Path.Value) //nolint:errcheck // the parser has read it
+	unquoted, _ := strconv.Unquote(spec.Path.Value) // the parser has read it
 
 	return unquoted
 }
@@ -329,30 +329,37 @@ func startOf(spec *ast.ImportSpec) token.Pos {
 
 // thirdParty returns the last group of imports with one that is neither the standard library's nor the tree's own.
 func (s *source) thirdParty(block *ast.GenDecl) []*ast.ImportSpec {
-	var (
-		found, group []*ast.ImportSpec
-		last         = -1
-	)
+	for _, group := range slices.Backward(s.groups(block)) {
+		if slices.ContainsFunc(group, func(spec *ast.ImportSpec) bool {
+			host, _, _ := strings.Cut(importPath(spec), "/")
+
+			return strings.Contains(host, ".") && !strings.HasPrefix(importPath(spec), talosModule)
+		}) {
+			return group
+		}
+	}
+
+	return nil
+}
+
+// groups are the imports that blank lines set apart.
+func (s *source) groups(block *ast.GenDecl) [][]*ast.ImportSpec {
+	var groups [][]*ast.ImportSpec
+
+	last := -1
 
 	for _, spec := range block.Specs {
 		spec := spec.(*ast.ImportSpec)
 
-		if s.line(startOf(spec)) > last+1 {
-			group = nil
+		if len(groups) == 0 || s.line(startOf(spec)) > last+1 {
+			groups = append(groups, nil)
 		}
 
-		group = append(group, spec)
+		groups[len(groups)-1] = append(groups[len(groups)-1], spec)
 		last = s.line(spec.End())
-
-		path := importPath(spec)
-		if host, _, _ := strings.Cut(path, "/"); strings.Contains(host, ".") && !strings.HasPrefix(path, talosModule) {
-			found = group
-		} else if len(found) > 0 && &found[0] == &group[0] {
-			found = group
-		}
 	}
 
-	return found
+	return groups
 }
 
 // withoutImports returns the text without the imports of rebound. It undoes withImport.

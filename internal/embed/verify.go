@@ -190,15 +190,14 @@ func registration(text []byte) ([]byte, error) {
 	used := map[string]bool{}
 
 	for _, element := range list.Elts {
-		name, err := constructed(element)
+		qualifier, expression, err := constructor(element)
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", s.line(element.Pos()), err)
 		}
 
-		qualifier, _, _ := strings.Cut(name, ".")
 		used[qualifier] = true
 
-		fmt.Fprintf(&elements, "\t\t&%s{},\n", name)
+		fmt.Fprintf(&elements, "\t\t%s,\n", expression)
 	}
 
 	var imports strings.Builder
@@ -212,15 +211,50 @@ func registration(text []byte) ([]byte, error) {
 	return fmt.Appendf(nil, registrationProgram, imports.String(), elements.String()), nil
 }
 
-// constructed is the type of which an element of the list is a pointer to a new value.
-func constructed(element ast.Expr) (string, error) {
-	if pointer, ok := element.(*ast.UnaryExpr); ok && pointer.Op == token.AND {
-		if value, ok := pointer.X.(*ast.CompositeLit); ok && strings.Contains(typeName(value.Type), ".") {
-			return typeName(value.Type), nil
+// constructor is an expression for a controller like that in the list, and the name of the package that it is from. A
+// pointer to a new struct goes without its fields, and a call without what only machined can give to it.
+func constructor(element ast.Expr) (qualifier, expression string, err error) {
+	switch element := element.(type) {
+	case *ast.UnaryExpr:
+		if value, ok := element.X.(*ast.CompositeLit); ok && element.Op == token.AND {
+			expression = "&" + typeName(value.Type) + "{}"
+			qualifier, _, _ = strings.Cut(typeName(value.Type), ".")
+		}
+	case *ast.CallExpr:
+		expression = typeName(element.Fun) + "(" + strings.Join(arguments(element.Args), ", ") + ")"
+		qualifier, _, _ = strings.Cut(typeName(element.Fun), ".")
+	}
+
+	if qualifier == "" {
+		return "", "", errors.New("this controller cannot be made outside of machined: it is neither a pointer to a new struct nor a call of a function")
+	}
+
+	return qualifier, expression, nil
+}
+
+// arguments are literals as they are, and nil for everything else: parts of machined, to which constructors only keep a
+// reference.
+func arguments(args []ast.Expr) []string {
+	texts := make([]string, 0, len(args))
+
+	for _, arg := range args {
+		switch arg := arg.(type) {
+		case *ast.BasicLit:
+			texts = append(texts, arg.Value)
+		case *ast.Ident:
+			if arg.Name == "true" || arg.Name == "false" {
+				texts = append(texts, arg.Name)
+
+				continue
+			}
+
+			texts = append(texts, "nil")
+		default:
+			texts = append(texts, "nil")
 		}
 	}
 
-	return "", errors.New("this controller cannot be made outside of machined: it is not a pointer to a new struct")
+	return texts
 }
 
 const registrationProgram = `package main

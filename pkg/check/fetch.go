@@ -30,7 +30,11 @@ const (
 	nodeTimeout = 2 * time.Second
 )
 
-var errNoAnswer = fmt.Errorf("no answer within %s", nodeTimeout)
+var (
+	errNoAnswer = fmt.Errorf("no answer within %s", nodeTimeout)
+	// errCutOff is no news of the node: whoever asked had no more time.
+	errCutOff = errors.New("no answer in time")
+)
 
 // Fetch asks every node for its recovery status, side by side, one request per node. It returns one answer per node,
 // in the order of the nodes. It does not fail: a node that does not answer within two seconds, or before ctx ends, is
@@ -56,13 +60,22 @@ func Fetch(ctx context.Context, st state.State, nodes []Node) []Answer {
 }
 
 func fetch(ctx context.Context, st state.State, node Node) Answer {
-	ctx, cancel := context.WithTimeoutCause(ctx, nodeTimeout, errNoAnswer)
+	// Either end may notice first that time is up.
+	timeIsUp := errNoAnswer
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < nodeTimeout {
+		timeIsUp = errCutOff
+	}
+
+	ctx, cancel := context.WithTimeoutCause(ctx, nodeTimeout, timeIsUp)
 	defer cancel()
 
 	res, err := safe.StateGetByID[*recovery.RecoveryStatus](to(ctx, node), st, recovery.RecoveryStatusID)
 	if err != nil {
-		if cause := context.Cause(ctx); cause != nil {
-			err = cause
+		switch {
+		case errors.Is(context.Cause(ctx), timeIsUp), status.Code(err) == codes.DeadlineExceeded:
+			err = timeIsUp
+		case ctx.Err() != nil:
+			err = errCutOff
 		}
 
 		return classify(node, err)

@@ -150,7 +150,7 @@ func TestFiveHundredNodesFitInOneAttemptEvenIfNoneAnswers(t *testing.T) {
 	require.Len(t, verdict.Nodes, 500)
 
 	for _, node := range verdict.Nodes {
-		assert.Equal(t, check.OutcomeUnreachable, node.Outcome)
+		assert.Equal(t, check.OutcomeUnreachable, node.Answer.Outcome)
 	}
 }
 

@@ -13,21 +13,30 @@ import (
 	"github.com/talos-rebound/rebound/pkg/resources/recovery"
 )
 
-// watchRetryDelay is the time between the end of a watch and the next one.
-const watchRetryDelay = time.Second
+// The time between the end of a watch and the next one doubles while a node cannot be watched: it is down, or was built
+// without rebound.
+const (
+	watchRetryDelay    = time.Second
+	maxWatchRetryDelay = 16 * time.Second
+)
 
 // follow watches a node until ctx ends and passes on what it says. It says nothing about a node that cannot be watched,
 // except once when a watch breaks off.
 func follow(ctx context.Context, st state.State, node Node, say func(Answer)) {
+	delay := watchRetryDelay
+
 	for {
 		if watch(ctx, st, node, say) {
+			delay = watchRetryDelay
+
 			say(fetch(ctx, st, node))
 		}
 
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(watchRetryDelay):
+		case <-time.After(delay):
+			delay = min(2*delay, maxWatchRetryDelay)
 		}
 	}
 }

@@ -21,6 +21,8 @@ const (
 	namedNodes = 3
 	// namedReasons is how many different reasons the cluster's reason has room for.
 	namedReasons = 4
+	// namedLength is how many characters of a node's reason it has room for: a webhook may say anything.
+	namedLength = 300
 )
 
 // Judge says what the answers mean. Their order does not matter. No answers at all is a failing cluster: a check of
@@ -36,12 +38,12 @@ func Judge(answers []Answer) Verdict {
 		judged, reason := judgeNode(answer)
 
 		verdict.Nodes = append(verdict.Nodes, NodeVerdict{
-			Answer: answer, Name: answer.name(), Verdict: judged, Reason: oneLine(reason),
+			Name: answer.name(), Status: judged, Reason: oneLine(reason), Answer: answer,
 		})
 	}
 
 	slices.SortStableFunc(verdict.Nodes, func(a, b NodeVerdict) int {
-		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Node.Address, b.Node.Address))
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Answer.Node.Address, b.Answer.Node.Address))
 	})
 
 	verdict.Status = worst(verdict.Nodes)
@@ -65,7 +67,7 @@ func judgeNode(answer Answer) (Status, string) {
 	case OutcomeUnsupported:
 		return StatusSkipped, "its Talos was built without rebound"
 	case OutcomeRefused:
-		return StatusFailing, fmt.Sprintf("refused: %s; reading takes the role os:reader", message(answer.Err))
+		return StatusFailing, "refused: " + message(answer.Err) + refusalHint(message(answer.Err))
 	default:
 		return StatusFailing, "unreachable: " + message(answer.Err)
 	}
@@ -90,6 +92,19 @@ func judgeStatus(answer Answer) (Status, string) {
 	}
 }
 
+// refusalHint says what would help. The words are those of siderolabs/talos v1.13.9 (pkg/grpc/middleware/authz,
+// internal/app/apid/pkg/director).
+func refusalHint(words string) string {
+	switch words {
+	case "not authorized":
+		return "; reading takes the role os:reader"
+	case "no request forwarding":
+		return "; this endpoint is a worker, use a control plane node as endpoint"
+	default:
+		return ""
+	}
+}
+
 // message takes the words out of an error of the API, without the name of its code.
 func message(err error) string {
 	if err == nil {
@@ -110,7 +125,7 @@ func oneLine(text string) string {
 
 func worst(nodes []NodeVerdict) Status {
 	for _, candidate := range []Status{StatusFailing, StatusWaiting, StatusPassed} {
-		if slices.ContainsFunc(nodes, func(node NodeVerdict) bool { return node.Verdict == candidate }) {
+		if slices.ContainsFunc(nodes, func(node NodeVerdict) bool { return node.Status == candidate }) {
 			return candidate
 		}
 	}
@@ -131,7 +146,7 @@ func culprits(nodes []NodeVerdict) string {
 		byReason := map[string]*group{}
 
 		for _, node := range nodes {
-			if node.Verdict != judged {
+			if node.Status != judged {
 				continue
 			}
 
@@ -151,7 +166,7 @@ func culprits(nodes []NodeVerdict) string {
 
 	for i, group := range groups {
 		if i < namedReasons {
-			parts = append(parts, fmt.Sprintf("%s: %s", shorten(group.names), group.reason))
+			parts = append(parts, fmt.Sprintf("%s: %s", shorten(group.names), limit(group.reason)))
 		} else {
 			others += len(group.names)
 		}
@@ -162,6 +177,15 @@ func culprits(nodes []NodeVerdict) string {
 	}
 
 	return strings.Join(parts, "; ")
+}
+
+// limit cuts what is too long.
+func limit(reason string) string {
+	if characters := []rune(reason); len(characters) > namedLength {
+		return string(characters[:namedLength]) + "…"
+	}
+
+	return reason
 }
 
 // shorten names the first few and counts the rest.
@@ -179,9 +203,9 @@ func summary(nodes []NodeVerdict) string {
 
 	for _, node := range nodes {
 		switch {
-		case node.Verdict == StatusSkipped:
+		case node.Status == StatusSkipped:
 			skipped++
-		case node.Status.Phase == specs.PhaseDisabled:
+		case node.Answer.Status.Phase == specs.PhaseDisabled:
 			disabled++
 		default:
 			recovered++

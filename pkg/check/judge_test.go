@@ -130,6 +130,20 @@ func TestJudgeANode(t *testing.T) {
 			cluster: "worker-2: refused: not authorized; reading takes the role os:reader",
 		},
 		{
+			name:    "behind an endpoint that does not forward",
+			answer:  gives("worker-2", check.OutcomeRefused, status.Error(codes.PermissionDenied, "no request forwarding")),
+			verdict: check.StatusFailing,
+			reason:  "refused: no request forwarding; this endpoint is a worker, use a control plane node as endpoint",
+			cluster: "worker-2: refused: no request forwarding; this endpoint is a worker, use a control plane node as endpoint",
+		},
+		{
+			name:    "that has much to say",
+			answer:  says("worker-2", specs.PhaseDegraded, strings.Repeat("x", 1000)),
+			verdict: check.StatusFailing,
+			reason:  strings.Repeat("x", 1000),
+			cluster: "worker-2: " + strings.Repeat("x", 300) + "…",
+		},
+		{
 			name:    "that was never asked",
 			answer:  check.Answer{Node: check.Node{Address: "10.5.0.9"}},
 			verdict: check.StatusFailing,
@@ -156,7 +170,7 @@ func TestJudgeANode(t *testing.T) {
 
 			verdict := check.Judge([]check.Answer{tc.answer})
 
-			assert.Equal(t, tc.verdict, verdict.Nodes[0].Verdict)
+			assert.Equal(t, tc.verdict, verdict.Nodes[0].Status)
 			assert.Equal(t, tc.reason, verdict.Nodes[0].Reason)
 			assert.Equal(t, tc.answer, verdict.Nodes[0].Answer)
 			assert.Equal(t, tc.verdict, verdict.Status, "a cluster of one is as its node")

@@ -23,14 +23,13 @@ const (
 
 // NodeVerdict is the verdict on one node.
 type NodeVerdict struct {
-	Answer
-
 	// Name is what messages call the node; never empty.
-	Name string
-	// Verdict is the status of this node: where it stands, not where the cluster does.
-	Verdict Status
+	Name   string
+	Status Status
 	// Reason is one line that says why: DaemonSet, pod and cause, in the node's own words. It does not repeat Name.
 	Reason string
+	// Answer is what the verdict is on.
+	Answer Answer
 }
 
 // Verdict is the verdict on a cluster.
@@ -38,7 +37,7 @@ type Verdict struct {
 	// Status is failing if a node is, else waiting if a node is, else passed if a node has; skipped means that all are.
 	Status Status
 	// Reason is one line that names the nodes that are not whole and says why, the failing ones first. However many
-	// they are, it stays readable: the rest is counted.
+	// they are, it stays readable: the rest is counted, and what is very long is cut.
 	Reason string
 	// Nodes has the verdict on every node, sorted by name.
 	Nodes []NodeVerdict
@@ -54,6 +53,6 @@ func (verdict Verdict) Settled() bool {
 // waiting will not.
 func (verdict Verdict) Refused() bool {
 	return len(verdict.Nodes) > 0 && !slices.ContainsFunc(verdict.Nodes, func(node NodeVerdict) bool {
-		return node.Outcome != OutcomeRefused
+		return node.Answer.Outcome != OutcomeRefused
 	})
 }

@@ -6,6 +6,8 @@ package check
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,8 +32,7 @@ type WaitOptions struct {
 // Wait waits until the verdict on the nodes is settled, and returns it: it passed, there is nothing to check, or the
 // caller is refused everywhere. If ctx ends first, it returns the last verdict with the cause of that.
 //
-// It returns as soon as the last node is whole, after it has asked all of them once more: none has gone meanwhile. All
-// its goroutines have ended when it returns.
+// It returns as soon as the last node is whole, after it has asked all of them once more: none has gone meanwhile.
 func Wait(ctx context.Context, st state.State, nodes []Node, options WaitOptions) (Verdict, error) {
 	if options.Interval <= 0 {
 		options.Interval = DefaultInterval
@@ -43,7 +44,7 @@ func Wait(ctx context.Context, st state.State, nodes []Node, options WaitOptions
 
 	w := waiter{state: st, nodes: nodes, options: options, updates: make(chan update)}
 
-	// Whoever is whole already need not be watched.
+	// If all are whole already there is nothing to watch.
 	w.fetch(ctx)
 
 	if !options.Poll && !w.verdict.Settled() {
@@ -97,8 +98,10 @@ func (w *waiter) wait(ctx context.Context) (Verdict, error) {
 		case <-ticker.C:
 			w.fetch(ctx)
 		case update := <-w.updates:
-			w.answers[update.index], w.fetched = update.answer, false
-			w.judge()
+			if !cutOff(update.answer) {
+				w.answers[update.index], w.fetched = update.answer, false
+				w.judge()
+			}
 		}
 	}
 }
@@ -106,12 +109,17 @@ func (w *waiter) wait(ctx context.Context) (Verdict, error) {
 func (w *waiter) fetch(ctx context.Context) {
 	answers := Fetch(ctx, w.state, w.nodes)
 
-	// A request that the end of ctx cut off tells nothing about its node.
-	if ctx.Err() == nil || w.answers == nil {
+	switch {
+	case !slices.ContainsFunc(answers, cutOff):
 		w.answers, w.fetched = answers, true
 		w.judge()
+	case w.answers == nil:
+		w.answers, w.verdict = answers, Judge(answers) // it is no news, but there is nothing else
 	}
 }
+
+// cutOff tells whether an answer says nothing about the node, because ctx ended or is about to.
+func cutOff(answer Answer) bool { return errors.Is(answer.Err, errCutOff) }
 
 func (w *waiter) judge() {
 	w.verdict = Judge(w.answers)

@@ -171,6 +171,28 @@ func TestWaitGoesOnWhenANodeGoesAwayInTheMiddle(t *testing.T) {
 	}
 }
 
+// TestWaitFollowsANodeThroughItsReboot leaves it to the watch to notice that the node has come back with a new state.
+func TestWaitFollowsANodeThroughItsReboot(t *testing.T) {
+	t.Parallel()
+
+	cluster := ctest.NewCluster(t)
+	node := cluster.AddNode(t, "worker-a")
+	node.Say(t, inPhase(specs.PhaseRecovering, "kube-system/cilium: waiting"))
+
+	w := start(t.Context(), t, cluster.Client(t).COSI, watching, "worker-a")
+	require.Equal(t, "worker-a: kube-system/cilium: waiting", w.next(t))
+
+	node.Stop()
+	node.Reboot(t)
+	require.Equal(t, "worker-a: no recovery status yet, it has just booted", w.next(t))
+
+	node.Say(t, inPhase(specs.PhaseRecovered, ""))
+	require.Equal(t, "1 node recovered", w.next(t))
+
+	_, err := w.end(t)
+	require.NoError(t, err)
+}
+
 // TestWaitAsksOnceMoreBeforeItPasses lets the first node go while the second is waited for: what was true of it when it
 // was last heard of is not good enough.
 func TestWaitAsksOnceMoreBeforeItPasses(t *testing.T) {
