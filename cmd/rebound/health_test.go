@@ -7,6 +7,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +20,8 @@ import (
 	"github.com/talos-rebound/rebound/pkg/resources/recovery"
 	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
 )
+
+const subject = "waiting for DaemonSet pods to recover: "
 
 // command is a rebound that goes on beside the test.
 type command struct {
@@ -61,8 +64,6 @@ func TestHealthPrintsALinePerStateChange(t *testing.T) {
 	cluster := ctest.NewCluster(t)
 	node := cluster.AddNode(t, "worker-a")
 	cmd := startRebound(t, cluster, "health", "-n", "worker-a")
-
-	const subject = "waiting for DaemonSet pods to recover: "
 
 	assert.Equal(t, subject+"...", cmd.next())
 	assert.Equal(t, subject+"worker-a: no recovery status yet, it has just booted", cmd.next())
@@ -108,4 +109,27 @@ func TestCtrlCEndsHealth(t *testing.T) {
 			assert.NotContains(t, cmd.stderr.String(), "canceled")
 		})
 	}
+}
+
+// TestHealthWaitsForMembersThatTheClusterComesToKnow is about an endpoint that has just booted.
+func TestHealthWaitsForMembersThatTheClusterComesToKnow(t *testing.T) {
+	t.Parallel()
+
+	cluster := ctest.NewCluster(t)
+	first, second := cluster.AddNode(t, "worker-a"), cluster.AddNode(t, "worker-b")
+	cluster.AddMember(t, "worker-a", netip.MustParseAddr("10.5.0.2"))
+
+	cmd := startRebound(t, cluster, "health")
+	cmd.next()
+	assert.Equal(t, subject+"worker-a: no recovery status yet, it has just booted", cmd.next())
+
+	cluster.AddMember(t, "worker-b", netip.MustParseAddr("10.5.0.3"))
+	first.Say(t, recovery.RecoveryStatusSpec{Phase: specs.PhaseRecovered})
+	assert.Equal(t, subject+"worker-b: no recovery status yet, it has just booted", cmd.next())
+
+	second.Say(t, recovery.RecoveryStatusSpec{Phase: specs.PhaseRecovered})
+	assert.Equal(t, subject+"OK", cmd.next())
+	assert.Equal(t, "2 nodes recovered", cmd.next())
+
+	require.NoError(t, cmd.Wait())
 }

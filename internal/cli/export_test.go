@@ -19,3 +19,6 @@ func (r *reporter) Update(line string) { r.update(line) }
 func (r *reporter) Finish(line string) { r.finish(line) }
 
 func (r *reporter) Close() { r.close() }
+
+// Dial is how an endpoint is connected to.
+var Dial = dial

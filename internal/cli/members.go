@@ -137,19 +137,10 @@ func discoveryError(ctx context.Context, err error) error {
 
 	switch status.Code(err) {
 	case codes.PermissionDenied, codes.Unauthenticated:
-		return fmt.Errorf("failed to list the members of the cluster: %s; reading takes the role os:reader", status.Convert(err).Message())
+		return fmt.Errorf("failed to list the members of the cluster: %s; reading takes the role os:reader", check.Words(err))
 	default:
-		return failure{fmt.Errorf("failed to list the members of the cluster: %s", words(err))}
+		return failure{fmt.Errorf("failed to list the members of the cluster: %s", check.Words(err))}
 	}
-}
-
-// words are those of the API, without the name of the code.
-func words(err error) string {
-	if s, ok := status.FromError(err); ok {
-		return s.Message()
-	}
-
-	return err.Error()
 }
 
 // Members are the nodes that would be checked if none were named: addresses, each with a tab and its name if it has one,

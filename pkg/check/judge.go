@@ -67,9 +67,9 @@ func judgeNode(answer Answer) (Status, string) {
 	case OutcomeUnsupported:
 		return StatusSkipped, "its Talos was built without rebound"
 	case OutcomeRefused:
-		return StatusFailing, "refused: " + message(answer.Err) + refusalHint(message(answer.Err))
+		return StatusFailing, "refused: " + Words(answer.Err) + refusalHint(Words(answer.Err))
 	default:
-		return StatusFailing, "unreachable: " + message(answer.Err)
+		return StatusFailing, "unreachable: " + Words(answer.Err)
 	}
 }
 
@@ -105,17 +105,25 @@ func refusalHint(words string) string {
 	}
 }
 
-// message takes the words out of an error of the API, without the name of its code.
-func message(err error) string {
+// Words are what an error of the Talos API says, without the name of its code and what gRPC wraps around a connection's.
+func Words(err error) string {
 	if err == nil {
 		return "no answer"
 	}
 
-	if s, ok := status.FromError(err); ok {
-		return cmp.Or(s.Message(), s.Code().String())
+	s, ok := status.FromError(err)
+	if !ok {
+		return err.Error()
 	}
 
-	return err.Error()
+	words := cmp.Or(s.Message(), s.Code().String())
+
+	// gRPC says of a connection: connection error: desc = "transport: Error while dialing: dial tcp …".
+	if _, connection, ok := strings.Cut(words, `connection error: desc = "`); ok {
+		words = strings.TrimPrefix(strings.TrimPrefix(strings.TrimSuffix(connection, `"`), "transport: "), "Error while dialing: ")
+	}
+
+	return words
 }
 
 // oneLine keeps a pod's or a server's words from breaking the line or the terminal.

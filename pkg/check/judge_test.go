@@ -116,6 +116,14 @@ func TestJudgeANode(t *testing.T) {
 			cluster: "worker-2: unreachable: dial tcp 10.5.0.9:50000: connect: no route to host",
 		},
 		{
+			name: "to which gRPC cannot connect",
+			answer: gives("worker-2", check.OutcomeUnreachable, status.Error(codes.Unavailable,
+				`connection error: desc = "transport: Error while dialing: dial tcp 10.5.0.9:50000: connect: no route to host"`)),
+			verdict: check.StatusFailing,
+			reason:  "unreachable: dial tcp 10.5.0.9:50000: connect: no route to host",
+			cluster: "worker-2: unreachable: dial tcp 10.5.0.9:50000: connect: no route to host",
+		},
+		{
 			name:    "that is down for a reason that is not the API's",
 			answer:  gives("worker-2", check.OutcomeUnreachable, errors.New("no answer within 2s")),
 			verdict: check.StatusFailing,

@@ -17,6 +17,9 @@ import (
 // DefaultInterval is how often Wait asks all nodes.
 const DefaultInterval = 5 * time.Second
 
+// reportDelay is for how long Wait collects what watches say before it reports: a node that recovers says much at once.
+const reportDelay = 200 * time.Millisecond
+
 // WaitOptions say how Wait waits. The zero value watches, and asks at the default interval.
 type WaitOptions struct {
 	// Interval is how often all nodes are asked, in addition to watching them: a node that has gone away says nothing.
@@ -24,8 +27,8 @@ type WaitOptions struct {
 	Interval time.Duration
 	// Poll makes Wait only ask, without a watch per node.
 	Poll bool
-	// Report is called with the first verdict, and then with every one that differs in status or reason. It is called by
-	// the goroutine that called Wait. Nil means that nobody wants to know.
+	// Report is called with the first verdict, and then with every one that differs in status or reason and lasts for a
+	// moment. It is called by the goroutine that called Wait. Nil means that nobody wants to know.
 	Report func(Verdict)
 }
 
@@ -78,6 +81,8 @@ func (w *waiter) wait(ctx context.Context) (Verdict, error) {
 	ticker := time.NewTicker(w.options.Interval)
 	defer ticker.Stop()
 
+	var news <-chan time.Time
+
 	for {
 		if w.verdict.Settled() && w.fetched {
 			return w.verdict, nil
@@ -98,10 +103,20 @@ func (w *waiter) wait(ctx context.Context) (Verdict, error) {
 		case <-ticker.C:
 			w.fetch(ctx)
 		case update := <-w.updates:
-			if !cutOff(update.answer) {
-				w.answers[update.index], w.fetched = update.answer, false
-				w.judge()
+			if cutOff(update.answer) {
+				continue
 			}
+
+			w.answers[update.index], w.fetched = update.answer, false
+			w.verdict = Judge(w.answers)
+
+			if news == nil {
+				news = time.After(reportDelay)
+			}
+		case <-news:
+			news = nil
+
+			w.report()
 		}
 	}
 }
@@ -112,7 +127,8 @@ func (w *waiter) fetch(ctx context.Context) {
 	switch {
 	case !slices.ContainsFunc(answers, cutOff):
 		w.answers, w.fetched = answers, true
-		w.judge()
+		w.verdict = Judge(answers)
+		w.report()
 	case w.answers == nil:
 		w.answers, w.verdict = answers, Judge(answers) // it is no news, but there is nothing else
 	}
@@ -121,14 +137,8 @@ func (w *waiter) fetch(ctx context.Context) {
 // cutOff tells whether an answer says nothing about the node, because ctx ended or is about to.
 func cutOff(answer Answer) bool { return errors.Is(answer.Err, errCutOff) }
 
-func (w *waiter) judge() {
-	w.verdict = Judge(w.answers)
-
-	// That all is well is passed on only after it was confirmed.
-	if w.verdict.Settled() && !w.fetched {
-		return
-	}
-
+// report passes the verdict on if it is news.
+func (w *waiter) report() {
 	if w.reported == nil || w.reported.Status != w.verdict.Status || w.reported.Reason != w.verdict.Reason {
 		w.reported = new(w.verdict)
 		w.options.Report(w.verdict)
