@@ -212,7 +212,8 @@ func registration(text []byte) ([]byte, error) {
 }
 
 // constructor is an expression for a controller like that in the list, and the name of the package that it is from. A
-// pointer to a new struct goes without its fields, and a call without what only machined can give to it.
+// pointer to a new struct goes without its fields. A call that needs parts of machined gives way to a new value of the
+// type that it returns; only if that is an interface it is made, without those parts.
 func constructor(element ast.Expr) (qualifier, expression string, err error) {
 	switch element := element.(type) {
 	case *ast.UnaryExpr:
@@ -221,8 +222,13 @@ func constructor(element ast.Expr) (qualifier, expression string, err error) {
 			qualifier, _, _ = strings.Cut(typeName(value.Type), ".")
 		}
 	case *ast.CallExpr:
-		expression = typeName(element.Fun) + "(" + strings.Join(arguments(element.Args), ", ") + ")"
+		args, literal := arguments(element.Args)
+		expression = typeName(element.Fun) + "(" + strings.Join(args, ", ") + ")"
 		qualifier, _, _ = strings.Cut(typeName(element.Fun), ".")
+
+		if !literal {
+			expression = fmt.Sprintf("verifyNew(%s, func() verifycontroller.Controller { return %s })", typeName(element.Fun), expression)
+		}
 	}
 
 	if qualifier == "" {
@@ -232,10 +238,9 @@ func constructor(element ast.Expr) (qualifier, expression string, err error) {
 	return qualifier, expression, nil
 }
 
-// arguments are literals as they are, and nil for everything else: parts of machined, to which constructors only keep a
-// reference.
-func arguments(args []ast.Expr) []string {
-	texts := make([]string, 0, len(args))
+// arguments are literals as they are, and nil for everything else: parts of machined.
+func arguments(args []ast.Expr) (texts []string, literal bool) {
+	literal = true
 
 	for _, arg := range args {
 		switch arg := arg.(type) {
@@ -248,13 +253,13 @@ func arguments(args []ast.Expr) []string {
 				continue
 			}
 
-			texts = append(texts, "nil")
+			texts, literal = append(texts, "nil"), false
 		default:
-			texts = append(texts, "nil")
+			texts, literal = append(texts, "nil"), false
 		}
 	}
 
-	return texts
+	return texts, literal
 }
 
 const registrationProgram = `package main
@@ -262,6 +267,7 @@ const registrationProgram = `package main
 import (
 	verifyfmt "fmt"
 	verifyos "os"
+	verifyreflect "reflect"
 
 	verifycontroller "github.com/cosi-project/runtime/pkg/controller"
 	verifyruntime "github.com/cosi-project/runtime/pkg/controller/runtime"
@@ -269,6 +275,14 @@ import (
 
 	verifystate "github.com/siderolabs/talos/internal/app/machined/pkg/runtime/v1alpha2"
 %s)
+
+func verifyNew(constructor any, call func() verifycontroller.Controller) verifycontroller.Controller {
+	if made := verifyreflect.TypeOf(constructor).Out(0); made.Kind() == verifyreflect.Pointer {
+		return verifyreflect.New(made.Elem()).Interface().(verifycontroller.Controller)
+	}
+
+	return call()
+}
 
 func main() {
 	state, err := verifystate.NewState()

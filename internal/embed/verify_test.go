@@ -74,6 +74,17 @@ func NewNamedController(name string, _ func(), _ bool) controller.Controller {
 	return &namedController{name: name}
 }
 
+// NewDemandingController needs what machined gives to it.
+func NewDemandingController(reboot func()) *DemandingController {
+	reboot()
+
+	return &DemandingController{}
+}
+
+type DemandingController struct{ namedController }
+
+func (c *DemandingController) Name() string { return "block.DemandingController" }
+
 // NewRivalController wants the recovery status for itself.
 func NewRivalController() controller.Controller {
 	return &namedController{name: "block.RivalController", outputs: []controller.Output{
@@ -104,6 +115,8 @@ func (ctrl *Controller) Run(ctx context.Context) error {
 			Mode: ctrl.mode,
 		},
 		block.NewNamedController("block.RebootController", ctrl.reboot, true),
+		block.NewNamedController("block.OtherController", nil, true),
+		block.NewDemandingController(ctrl.reboot),
 	} {
 		if err := ctrl.runtime.RegisterController(c); err != nil {
 			return err
@@ -351,7 +364,7 @@ func TestVerifyRegistersEverything(t *testing.T) {
 
 			if tc.says == "" {
 				require.NoError(t, err)
-				assert.Contains(t, progress.String(), "3 controllers registered")
+				assert.Contains(t, progress.String(), "5 controllers registered")
 			} else {
 				require.ErrorContains(t, err, tc.says)
 			}
