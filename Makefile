@@ -14,6 +14,9 @@ TOOL := go tool -modfile='$(CURDIR)/hack/tools/go.mod'
 
 MODULES := . hack/lab hack/tools
 
+# What go.mod would say with the modules of other versions of Talos.
+MODFILES := $(wildcard hack/compat/*.mod)
+
 # Extra flags for every go test, for example TESTFLAGS='-count=1 -v'.
 TESTFLAGS ?=
 
@@ -59,6 +62,10 @@ lint: ## Run the linters, and check that go.mod files are tidy and generated fil
 	@for module in $(MODULES); do \
 		echo "==> go mod tidy -diff in $$module"; \
 		(cd "$$module" && go mod tidy -diff) || { echo "run go mod tidy in $$module and commit the result"; exit 1; }; \
+	done
+	@for modfile in $(MODFILES); do \
+		echo "==> go mod tidy -diff of $$modfile"; \
+		go mod tidy -modfile="$$modfile" -diff || { echo "run go mod tidy -modfile=$$modfile and commit the result"; exit 1; }; \
 	done
 	@echo '==> make generate changes nothing'
 	@generated() { (git grep --untracked -lE '^// Code generated .* DO NOT EDIT\.$$' -- '*.go' || true) | sort | xargs -r sha256sum; }; \

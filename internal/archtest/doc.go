@@ -4,7 +4,8 @@
 
 // Package archtest holds the tests that keep the shape of the repository true: which package may import which, that
 // every package says what it is, that the core stays free of clocks and clients, that a Talos build can link it without
-// carrying dead code, and that nothing new appears at the top level.
+// carrying dead code or anything else that machined has not already, that it builds and passes its tests with the modules
+// of the next Talos, and that nothing new appears at the top level.
 //
 // Each guard is a function from a small model (parsed files, an import graph, lists of names) to a list of violations,
 // and says in each what to do about it. The tests run the guards over the repository and over examples that they must

@@ -186,7 +186,7 @@ func checkPureImports(graph importGraph) []string {
 			continue
 		}
 
-		for _, way := range waysToImpure(graph, from) {
+		for _, way := range waysTo(graph, from, isImpure) {
 			violations = append(violations, fmt.Sprintf("%s reaches %s (%s): the core turns facts and a point in time into "+
 				"a plan; move this to internal/kube or to the controller and hand the core its result",
 				strings.TrimPrefix(from, modulePath+"/"), way[len(way)-1], strings.Join(way, " -> ")))
@@ -196,9 +196,9 @@ func checkPureImports(graph importGraph) []string {
 	return violations
 }
 
-// waysToImpure walks the graph breadth first and does not look behind an impure package: what that one imports is its
-// own matter.
-func waysToImpure(graph importGraph, from string) [][]string {
+// waysTo walks the graph breadth first from a package to each unwanted one and does not look behind an unwanted package:
+// what that one imports is its own matter.
+func waysTo(graph importGraph, from string, unwanted func(string) bool) [][]string {
 	var found [][]string
 
 	seen := map[string]bool{from: true}
@@ -214,7 +214,7 @@ func waysToImpure(graph importGraph, from string) [][]string {
 			seen[next] = true
 			longer := append(slices.Clone(way), next)
 
-			if isImpure(next) {
+			if unwanted(next) {
 				found = append(found, longer)
 			} else {
 				queue = append(queue, longer)

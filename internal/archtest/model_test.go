@@ -114,35 +114,58 @@ func ignoredDir(name string) bool {
 	return name == "build" || base == "testdata" || strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_")
 }
 
+// listedPackage is what the go command says of one package.
+type listedPackage struct {
+	ImportPath string
+	Dir        string
+	Standard   bool
+	GoFiles    []string // without the path, without tests
+	Imports    []string
+}
+
 // listImports asks the go command for everything that the packages of the module in dir reach.
 func listImports(dir string) (importGraph, error) {
-	output, err := run(dir, "go", "list", "-deps", "-json=ImportPath,Imports", "./...")
+	output, err := run(dir, nil, "go", "list", "-deps", "-json=ImportPath,Imports", "./...")
 	if err != nil {
 		return nil, err
 	}
 
-	graph := importGraph{}
+	listed, err := readList(output)
+
+	return graphOf(listed), err
+}
+
+// readList reads what go list -json prints: one object after the other.
+func readList(output []byte) ([]listedPackage, error) {
+	var packages []listedPackage
 
 	for decoder := json.NewDecoder(bytes.NewReader(output)); ; {
-		var listed struct {
-			ImportPath string
-			Imports    []string
-		}
+		var listed listedPackage
 
-		switch err = decoder.Decode(&listed); {
+		switch err := decoder.Decode(&listed); {
 		case errors.Is(err, io.EOF):
-			return graph, nil
+			return packages, nil
 		case err != nil:
 			return nil, fmt.Errorf("failed to read the output of go list: %w", err)
 		}
 
-		graph[listed.ImportPath] = listed.Imports
+		packages = append(packages, listed)
 	}
+}
+
+func graphOf(packages []listedPackage) importGraph {
+	graph := importGraph{}
+
+	for _, p := range packages {
+		graph[p.ImportPath] = p.Imports
+	}
+
+	return graph
 }
 
 // listModules returns the build list of the module in dir, one "path version" for each module.
 func listModules(dir string) ([]string, error) {
-	output, err := run(dir, "go", "list", "-m", "all")
+	output, err := run(dir, nil, "go", "list", "-m", "all")
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +176,7 @@ func listModules(dir string) ([]string, error) {
 // listTracked returns the names of all files that git tracks below dir.
 func listTracked(dir string) ([]string, error) {
 	// A checkout that belongs to somebody else, as in a container, is as good as any for reading names.
-	output, err := run(dir, "git", "-c", "safe.directory=*", "ls-files", "-z")
+	output, err := run(dir, nil, "git", "-c", "safe.directory=*", "ls-files", "-z")
 	if err != nil {
 		return nil, err
 	}
@@ -161,18 +184,19 @@ func listTracked(dir string) ([]string, error) {
 	return strings.Split(strings.Trim(string(output), "\x00"), "\x00"), nil
 }
 
-// run returns what a command prints. The settings of the person who runs the tests do not reach the go command.
-func run(dir, name string, args ...string) ([]byte, error) {
+// run returns what a command prints that gets the additional variables in its environment. The settings of the person who
+// runs the tests do not reach the go command.
+func run(dir string, env []string, name string, args ...string) ([]byte, error) {
 	var stderr bytes.Buffer
 
 	cmd := exec.Command(name, args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=readonly", "GOWORK=off")
+	cmd.Env = append(append(os.Environ(), "GOFLAGS=-mod=readonly", "GOWORK=off"), env...)
 	cmd.Stderr = &stderr
 
 	output, err := cmd.Output()
 	if err != nil {
-		return nil, fmt.Errorf("failed to run %q: %w: %s", cmd, err, stderr.Bytes())
+		return nil, fmt.Errorf("failed to run %q: %w: %s%s", cmd, err, output, stderr.Bytes())
 	}
 
 	return output, nil
