@@ -146,9 +146,12 @@ func buildLinked(dir string, packages []string) error {
 func testWith(dir, modfile string, packages []string) error {
 	args := []string{"test", "-timeout", "5m", "-modfile", modfile}
 
-	_, err := run(dir, nil, "go", append(args, packages...)...)
+	output, err := run(dir, nil, "go", append(args, packages...)...)
+	if err != nil {
+		return fmt.Errorf("%w%s", err, output)
+	}
 
-	return err
+	return nil
 }
 
 // touchSources tells the go command's test cache, which does not see what a go command reads that a test runs, that the

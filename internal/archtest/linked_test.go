@@ -155,8 +155,8 @@ func checkLinkedFolders(packages []listedPackage) []string {
 	return violations
 }
 
-// checkAdded reports packages of other people that machined would link for us alone. The standard library is free: what
-// machined has not of it already is small, and what is not small checkTemplates reports.
+// checkAdded reports packages of other people that machined would link for us alone. The standard library is left out:
+// its packages change with the Go release, and machined has nearly all of it.
 func checkAdded(packages []listedPackage, machined map[string]bool) []string {
 	known := map[string]bool{}
 	for _, p := range packages {
@@ -169,7 +169,9 @@ func checkAdded(packages []listedPackage, machined map[string]bool) []string {
 		"do without, or with what "+machinedList+" lists")
 }
 
-// checkTemplates reports the packages that look methods up by a name that nobody knows when machined is linked.
+// checkTemplates reports the packages of the standard library that look methods up by a name that nobody knows when
+// machined is linked. That others bring them into machined too is no licence: the linker minds only what can be called, and
+// for one such call Talos builds with a fork of containerd (https://github.com/siderolabs/talos/issues/11296).
 func checkTemplates(graph importGraph) []string {
 	templates := func(imported string) bool { return imported == "text/template" || imported == "html/template" }
 

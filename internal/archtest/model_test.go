@@ -184,8 +184,8 @@ func listTracked(dir string) ([]string, error) {
 	return strings.Split(strings.Trim(string(output), "\x00"), "\x00"), nil
 }
 
-// run returns what a command prints that gets the additional variables in its environment. The settings of the person who
-// runs the tests do not reach the go command.
+// run returns what a command prints, even if it fails. The command gets the additional variables in its environment; the
+// settings of the person who runs the tests do not reach the go command.
 func run(dir string, env []string, name string, args ...string) ([]byte, error) {
 	var stderr bytes.Buffer
 
@@ -196,7 +196,7 @@ func run(dir string, env []string, name string, args ...string) ([]byte, error) 
 
 	output, err := cmd.Output()
 	if err != nil {
-		return nil, fmt.Errorf("failed to run %q: %w: %s%s", cmd, err, output, stderr.Bytes())
+		return output, fmt.Errorf("failed to run %q: %w: %s", cmd, err, stderr.Bytes())
 	}
 
 	return output, nil
