@@ -205,13 +205,14 @@ func reportPlan(plan *embed.Plan, options EmbedOptions, out io.Writer) error {
 		return failure{fmt.Errorf("failed to write result: %w", err)}
 	}
 
-	if options.Revert {
-		fmt.Fprintf(out, "\nnext: cd %s && go mod tidy\n", options.Talos)
-
+	switch {
+	case options.Revert:
 		return nil
+	case plan.Version != "":
+		fmt.Fprintf(out, "\nnext: (cd %[1]s && go get %[2]s@%[3]s) && rebound embed --verify %[1]s\n", options.Talos, embed.Module, plan.Version)
+	default:
+		fmt.Fprintf(out, "\nnext: rebound embed --verify %s\n", options.Talos)
 	}
-
-	fmt.Fprintf(out, "\nnext: (cd %[1]s && go mod tidy) && rebound embed --verify %[1]s\n", options.Talos)
 
 	if relative, err := replacement(options.Talos, options.Dir); options.Dir != "" && err == nil && outside(relative) {
 		fmt.Fprintln(out, "note: Talos is built in a container that sees only its own tree; for `make installer` embed a release, or a copy of the source below that tree")

@@ -16,7 +16,10 @@ import (
 	"golang.org/x/mod/module"
 )
 
-const goModPath = "go.mod"
+const (
+	goModPath = "go.mod"
+	goSumPath = "go.sum"
+)
 
 // replacedVersion is what the go command itself requires of a module that is replaced by a folder.
 const replacedVersion = "v0.0.0-00010101000000-000000000000"
@@ -74,6 +77,19 @@ func dropRebound(text []byte) ([]byte, error) {
 
 		text = cutLine(text, line)
 	}
+}
+
+// dropSums returns go.sum without the checksums of rebound.
+func dropSums(text []byte) ([]byte, error) {
+	var rest []byte
+
+	for line := range bytes.Lines(text) {
+		if !bytes.HasPrefix(line, []byte(Module+" ")) {
+			rest = append(rest, line...)
+		}
+	}
+
+	return rest, nil
 }
 
 // lineOfRebound is the last line about rebound; nil if there is none.

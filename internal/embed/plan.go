@@ -36,6 +36,8 @@ type Change struct {
 type Plan struct {
 	// Talos is the version of the tree.
 	Talos string
+	// Version is the release of rebound that go.mod is to require; empty if it is a folder, or none at all.
+	Version string
 	// Changes are sorted by importance, the files that are added after those that are edited.
 	Changes []Change
 
@@ -49,6 +51,10 @@ type Plan struct {
 // all such places.
 func NewPlan(tree fs.FS, options Options) (*Plan, error) {
 	return plan(tree, func(b *builder) {
+		if options.Dir == "" {
+			b.plan.Version = options.Version
+		}
+
 		b.edit(goModPath, "require rebound", dropRebound, func(text []byte) ([]byte, error) {
 			return requireRebound(text, options.Version, options.Dir)
 		})
@@ -71,10 +77,12 @@ func NewPlan(tree fs.FS, options Options) (*Plan, error) {
 	})
 }
 
-// NewRevertPlan plans to take out again what was embedded. A tree without rebound gives a plan without changes.
+// NewRevertPlan plans to take out again what was embedded, and the checksums that the go command has added for it. A tree
+// without rebound gives a plan without changes.
 func NewRevertPlan(tree fs.FS) (*Plan, error) {
 	return plan(tree, func(b *builder) {
 		b.editIfThere(goModPath, dropRebound)
+		b.editIfThere(goSumPath, dropSums)
 
 		for _, p := range places {
 			b.editIfThere(p.path, p.remove)

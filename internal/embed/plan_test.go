@@ -309,6 +309,20 @@ func TestEmbeddingIsIdempotentCleanAndReversible(t *testing.T) {
 	}
 }
 
+func TestRevertTakesOutTheChecksumsToo(t *testing.T) {
+	t.Parallel()
+
+	const before, after = "github.com/cosi-project/runtime v1.14.1 h1:a=\n", "go.uber.org/zap v1.28.0 h1:b=\n"
+
+	tree := talos()
+	tree["go.sum"] = &fstest.MapFile{Data: []byte(before + "github.com/talos-rebound/rebound v0.1.0 h1:c=\n" +
+		"github.com/talos-rebound/rebound v0.1.0/go.mod h1:d=\n" + after)}
+
+	plan, err := embed.NewRevertPlan(tree)
+	require.NoError(t, err)
+	assert.Equal(t, before+after, string(with(tree, plan)["go.sum"].Data))
+}
+
 func gofmted(text []byte) bool {
 	formatted, err := format.Source(text)
 
