@@ -81,7 +81,7 @@ func dropRebound(text []byte) ([]byte, error) {
 
 // dropSums returns go.sum without the checksums of rebound.
 func dropSums(text []byte) ([]byte, error) {
-	var rest []byte
+	rest := []byte{} // nil would be a file that is not there
 
 	for line := range bytes.Lines(text) {
 		if !bytes.HasPrefix(line, []byte(Module+" ")) {
