@@ -21,11 +21,12 @@ func newCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "rebound",
 		Short: "Tell whether rebooted Talos nodes have their DaemonSet pods back",
-		Long: `Rebound tells whether rebooted Talos nodes have their DaemonSet pods back.
+		Long: `Rebound tells whether rebooted Talos nodes have their DaemonSet pods back, and
+puts into a source tree of Talos what brings them back.
 
-It reads the recovery status that machined publishes on every node whose Talos
-was built with rebound, through the Talos API. It writes nothing, and the role
-os:reader is enough.`,
+health and status read the recovery status that machined publishes on every node
+whose Talos was built with rebound, through the Talos API. They write nothing,
+and the role os:reader is enough. embed is for who builds Talos.`,
 		Args:          cobra.NoArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,

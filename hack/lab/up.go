@@ -41,7 +41,7 @@ at the end.`,
 	}
 
 	cmd.Flags().IntVar(&options.Workers, "workers", playground.DefaultWorkers, "how many nodes have rebound")
-	cmd.Flags().IntVar(&options.Stock, "stock", 0, "how many nodes do not")
+	cmd.Flags().IntVar(&options.Stock, "stock", 0, "how many further nodes run without rebound")
 	cmd.Flags().StringVar(&options.Out, "out", playground.DefaultOut, "folder for talosconfig, kubeconfig and lab.json")
 
 	return cmd
