@@ -85,8 +85,10 @@ func TestPodThatIsAlwaysRejectedIsHandedBackToTheDaemonSetController(t *testing.
 	assert.Contains(t, status.Message, name+"/tuner: ")
 	assert.Contains(t, status.Message, "failed again after 3 deletes (SysctlForbidden); left to the DaemonSet controller")
 
-	record := daemonSetsOf(ctx, t, node)[name+"/tuner"]
-	assert.Equal(t, specs.DaemonSetPhaseExhausted, record.Phase)
+	// The DaemonSet controller may have deleted the pod by now, and another one been rejected.
+	record := awaitDaemonSet(ctx, t, node, name+"/tuner", func(now specs.DaemonSetRecovery) bool {
+		return now.Phase == specs.DaemonSetPhaseExhausted
+	})
 	assert.Equal(t, "SysctlForbidden", record.Reason)
 	assert.Equal(t, limit, record.Attempts)
 	assert.Equal(t, limit, record.Rejections)
