@@ -23,7 +23,8 @@ func newEmbedCommand() *cobra.Command {
 controller and its resources in machined, and the health check in the cluster
 checks, ahead of those that stall on the same problem without naming it. Running
 it again changes nothing, and --revert restores the tree byte for byte. A tree
-that it does not understand is refused before anything is written.
+that it does not understand is refused before anything is written, and what a
+run that was killed has changed is taken back by the next one.
 
 It fits Talos v1.13.5 and later 1.13 releases, and the v1.14 line.
 
@@ -34,7 +35,7 @@ minutes the first time.
 
 Exit codes:
   0  done
-  1  failed; the tree is as it was
+  1  failed
   2  wrong usage, or a tree that is not understood`,
 		Example: `  # See what would be changed
   rebound embed --talos ~/src/talos --rebound-version v0.1.0 --dry-run
@@ -50,7 +51,7 @@ Exit codes:
   rebound embed --talos ~/src/talos --revert`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if verify != "" {
+			if cmd.Flags().Changed("verify") {
 				return cli.Verify(cmd.Context(), verify, cmd.OutOrStdout())
 			}
 

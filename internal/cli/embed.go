@@ -47,6 +47,18 @@ func Embed(ctx context.Context, options EmbedOptions, out io.Writer) (err error)
 
 	defer func() { err = errors.Join(err, root.Close()) }()
 
+	unlock, err := embed.Lock(options.Talos)
+	if err != nil {
+		return err
+	}
+
+	defer func() { err = errors.Join(err, unlock()) }()
+
+	// In a folder that is something else nothing is recovered either.
+	if _, err = embed.TalosVersion(root.FS()); err != nil {
+		return err
+	}
+
 	if err = recoverTree(root, options.DryRun, out); err != nil {
 		return err
 	}
@@ -132,12 +144,12 @@ func replacement(talos, dir string) (string, error) {
 		return "", fmt.Errorf("failed to find the source of rebound: %q has module %q, not %q", dir, path, embed.Module)
 	}
 
-	from, err := filepath.Abs(talos)
+	from, err := realPath(talos)
 	if err != nil {
 		return "", err
 	}
 
-	to, err := filepath.Abs(dir)
+	to, err := realPath(dir)
 	if err != nil {
 		return "", err
 	}
@@ -152,6 +164,16 @@ func replacement(talos, dir string) (string, error) {
 	}
 
 	return relative, nil
+}
+
+// realPath is where a path leads: what is relative to it must hold whichever way one came.
+func realPath(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+
+	return filepath.EvalSymlinks(path)
 }
 
 func outside(relative string) bool {
@@ -209,16 +231,28 @@ func reportPlan(plan *embed.Plan, options EmbedOptions, out io.Writer) error {
 	case options.Revert:
 		return nil
 	case plan.Version != "":
-		fmt.Fprintf(out, "\nnext: (cd %[1]s && go get %[2]s@%[3]s) && rebound embed --verify %[1]s\n", options.Talos, embed.Module, plan.Version)
+		fmt.Fprintf(out, "\nnext: (cd %[1]s && go get %[2]s@%[3]s) && rebound embed --verify %[1]s\n", shellQuoted(options.Talos), embed.Module, plan.Version)
 	default:
-		fmt.Fprintf(out, "\nnext: rebound embed --verify %s\n", options.Talos)
+		fmt.Fprintf(out, "\nnext: rebound embed --verify %s\n", shellQuoted(options.Talos))
 	}
 
-	if relative, err := replacement(options.Talos, options.Dir); options.Dir != "" && err == nil && outside(relative) {
-		fmt.Fprintln(out, "note: Talos is built in a container that sees only its own tree; for `make installer` embed a release, or a copy of the source below that tree")
+	if relative, err := replacement(options.Talos, options.Dir); options.Dir != "" && err == nil && !strings.HasPrefix(filepath.ToSlash(relative), "./tools/") {
+		fmt.Fprintln(out, "note: Talos' own build runs in a container, which downloads modules before it has more of the tree than tools/;\n"+
+			"      for `make installer` embed a release, or a copy of the source in tools/rebound")
 	}
 
 	return nil
+}
+
+// shellQuoted is a path as a shell takes it.
+func shellQuoted(path string) string {
+	if strings.ContainsFunc(path, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-._/~+", r))
+	}) {
+		return "'" + strings.ReplaceAll(path, "'", `'\\''`) + "'"
+	}
+
+	return path
 }
 
 // Verify checks that a source tree of Talos with rebound in it will start.

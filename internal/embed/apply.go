@@ -29,11 +29,13 @@ type Files interface {
 	Remove(path string) error
 	RemoveAll(path string) error
 	Mkdir(path string, mode fs.FileMode) error
+	Chmod(path string, mode fs.FileMode) error
 	Lstat(path string) (fs.FileInfo, error)
 }
 
-// Apply makes all changes of a plan or none. If it is cut short, by an error or by the end of the process, Recover makes
-// it none; it has done so already when Apply returns an error, unless that says otherwise.
+// Apply makes all changes of a plan or none. If it is cut short, by an error or by the end of the process (not of the
+// machine), Recover makes it none; it has done so already when Apply returns an error, unless that says otherwise. Whoever
+// calls it holds the Lock of the tree.
 func Apply(files Files, plan *Plan) error {
 	if len(plan.Changes) == 0 {
 		return nil
@@ -42,6 +44,10 @@ func Apply(files Files, plan *Plan) error {
 	modes, err := checkUnchanged(files, plan.Changes)
 	if err != nil {
 		return err
+	}
+
+	if err = files.Mkdir(workFolder, 0o700); err != nil {
+		return fmt.Errorf("failed to apply the changes, nothing was changed: %w", err)
 	}
 
 	if err = apply(files, plan.Changes, modes); err == nil {
@@ -89,16 +95,12 @@ func checkUnchanged(files Files, changes []Change) ([]fs.FileMode, error) {
 }
 
 func apply(files Files, changes []Change, modes []fs.FileMode) error {
-	if err := files.Mkdir(workFolder, 0o700); err != nil {
-		return err
-	}
-
 	for i, change := range changes {
 		if change.New == nil {
 			continue
 		}
 
-		if err := files.WriteFile(staged(i), change.New, modes[i]); err != nil {
+		if err := stage(files, staged(i), change.New, modes[i]); err != nil {
 			return err
 		}
 	}
@@ -135,6 +137,19 @@ func apply(files Files, changes []Change, modes []fs.FileMode) error {
 	}
 
 	return files.RemoveAll(workFolder)
+}
+
+// stage writes a file with a mode, whatever the umask is and whatever an earlier run has left there.
+func stage(files Files, path string, content []byte, mode fs.FileMode) error {
+	if err := files.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+
+	if err := files.WriteFile(path, content, 0o600); err != nil {
+		return err
+	}
+
+	return files.Chmod(path, mode)
 }
 
 func staged(i int) string { return path.Join(workFolder, strconv.Itoa(i)) }
@@ -209,14 +224,14 @@ func restore(files Files, change Change, temporary string) error {
 		mode = info.Mode().Perm()
 	}
 
-	if err := files.WriteFile(temporary, change.Old, mode); err != nil {
+	if err := stage(files, temporary, change.Old, mode); err != nil {
 		return err
 	}
 
 	return files.Rename(temporary, change.Path)
 }
 
-// removeWorkFolder removes the journal first: without the rest it would promise what it cannot hold.
+// removeWorkFolder removes the journal first, with which the tree is the old one or the new.
 func removeWorkFolder(files Files) error {
 	if err := files.Remove(journalPath); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("failed to clean up after an interrupted run: %w", err)

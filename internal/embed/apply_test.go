@@ -138,6 +138,14 @@ func (f *failing) RemoveAll(path string) error {
 	return f.Root.RemoveAll(path)
 }
 
+func (f *failing) Chmod(path string, mode fs.FileMode) error {
+	if err := f.fail(); err != nil {
+		return err
+	}
+
+	return f.Root.Chmod(path, mode)
+}
+
 func (f *failing) Mkdir(path string, mode fs.FileMode) error {
 	if err := f.fail(); err != nil {
 		return err
@@ -173,7 +181,7 @@ func TestAnInterruptedRunLeavesTheOldOrTheNewTree(t *testing.T) {
 		assert.Equal(t, n > 0, interrupted, "write %d", n)
 
 		now := read(t, root)
-		if n < 2*len(plan.Changes)+4 {
+		if n < 4*len(plan.Changes)+4 {
 			assert.True(t, maps.Equal(before, now), "write %d", n)
 		} else {
 			assert.True(t, maps.Equal(after, now), "write %d: all was in place", n)
@@ -214,6 +222,64 @@ func TestAFailedWriteIsTakenBack(t *testing.T) {
 	}
 }
 
+func TestAnInterruptedRecoveryCanBeRepeatedOnReadOnlyFiles(t *testing.T) {
+	t.Parallel()
+
+	for n := range 8 {
+		root := onDisk(t)
+		require.NoError(t, root.Chmod("go.mod", 0o444))
+
+		before := read(t, root)
+		plan := newPlan(t, root)
+
+		// All files are in place, and then the process ends; and ends again in the middle of taking them back.
+		require.Error(t, embed.Apply(&failing{Root: root, before: 4*len(plan.Changes) + 3}, plan))
+
+		_, err := embed.Recover(&failing{Root: root, before: n})
+		require.ErrorIs(t, err, errInjected)
+
+		_, err = embed.Recover(root)
+		require.NoError(t, err, "write %d", n)
+		assert.True(t, maps.Equal(before, read(t, root)), "write %d", n)
+
+		info, err := root.Stat("go.mod")
+		require.NoError(t, err)
+		assert.Equal(t, fs.FileMode(0o444), info.Mode().Perm())
+	}
+}
+
+func TestApplyLeavesAloneWhatAnotherRunIsAt(t *testing.T) {
+	t.Parallel()
+
+	root := onDisk(t)
+	plan := newPlan(t, root)
+
+	require.NoError(t, root.Mkdir(".rebound-embed", 0o700))
+	require.NoError(t, root.WriteFile(".rebound-embed/0", []byte("theirs"), 0o600))
+
+	before := read(t, root)
+	require.ErrorContains(t, embed.Apply(root, plan), "nothing was changed")
+	assert.Equal(t, before, read(t, root))
+}
+
+func TestOnlyOneRunIsAtATree(t *testing.T) {
+	t.Parallel()
+
+	dir := t.TempDir()
+
+	unlock, err := embed.Lock(dir)
+	require.NoError(t, err)
+
+	_, err = embed.Lock(dir)
+	require.ErrorContains(t, err, "another rebound embed is at work in ")
+
+	require.NoError(t, unlock())
+
+	unlock, err = embed.Lock(dir)
+	require.NoError(t, err)
+	require.NoError(t, unlock())
+}
+
 func TestWhatWasEditedMeanwhileIsNotOverwritten(t *testing.T) {
 	t.Parallel()
 
@@ -238,7 +304,7 @@ func TestRecoverLeavesAloneWhatSomebodyEdited(t *testing.T) {
 	plan := newPlan(t, root)
 
 	// The process ends after the first file was put in place.
-	require.Error(t, embed.Apply(&failing{Root: root, before: len(plan.Changes) + 4}, plan))
+	require.Error(t, embed.Apply(&failing{Root: root, before: 3*len(plan.Changes) + 4}, plan))
 	require.NoError(t, root.WriteFile("go.mod", []byte("module github.com/siderolabs/talos\n"), 0o644))
 
 	before := read(t, root)

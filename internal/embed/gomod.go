@@ -10,10 +10,10 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"golang.org/x/mod/modfile"
 	"golang.org/x/mod/module"
+	"golang.org/x/mod/semver"
 )
 
 const (
@@ -28,6 +28,10 @@ const replacedVersion = "v0.0.0-00010101000000-000000000000"
 func requireRebound(text []byte, version, dir string) ([]byte, error) {
 	if dir != "" {
 		version = replacedVersion
+	}
+
+	if semver.Canonical(version) != version {
+		return nil, fmt.Errorf("version %q of rebound: it is not of the form v1.2.3", version)
 	}
 
 	if err := module.Check(Module, version); err != nil {
@@ -52,17 +56,13 @@ func requireRebound(text []byte, version, dir string) ([]byte, error) {
 	return changed, nil
 }
 
-// appendStatement adds a statement at the end, set apart by a blank line. It adds a final line feed only to a text that
-// has one, so that this can be taken back.
+// appendStatement adds a statement at the end, set apart by a blank line.
 func appendStatement(text []byte, statement string) []byte {
-	if bytes.HasSuffix(text, []byte("\n")) {
-		return slices.Concat(text, []byte("\n"+statement+"\n"))
-	}
-
-	return slices.Concat(text, []byte("\n\n"+statement))
+	return slices.Concat(text, []byte("\n"+statement+"\n"))
 }
 
-// dropRebound returns go.mod without any mention of rebound. It undoes requireRebound.
+// dropRebound returns go.mod without the statements that requireRebound adds. It refuses one in which rebound is
+// mentioned in another way: what somebody has written is for them to take out.
 func dropRebound(text []byte) ([]byte, error) {
 	for {
 		file, err := modfile.Parse(goModPath, text, nil)
@@ -70,13 +70,48 @@ func dropRebound(text []byte) ([]byte, error) {
 			return nil, fmt.Errorf("failed to parse it: %w", err)
 		}
 
-		line := lineOfRebound(file)
-		if line == nil {
+		lines := linesOfRebound(file)
+		if len(lines) == 0 {
 			return text, nil
+		}
+
+		line := lines[0]
+		if line.InBlock || len(line.Before)+len(line.Suffix)+len(line.After) > 0 {
+			return nil, fmt.Errorf("line %d: rebound embed did not write this about rebound; take it out by hand", line.Start.Line)
 		}
 
 		text = cutLine(text, line)
 	}
+}
+
+func linesOfRebound(file *modfile.File) []*modfile.Line {
+	var lines []*modfile.Line
+
+	for _, require := range file.Require {
+		if require.Mod.Path == Module {
+			lines = append(lines, require.Syntax)
+		}
+	}
+
+	for _, replace := range file.Replace {
+		if replace.Old.Path == Module {
+			lines = append(lines, replace.Syntax)
+		}
+	}
+
+	return lines
+}
+
+// cutLine cuts a line, and the blank one that sets it apart from what is before it.
+func cutLine(text []byte, line *modfile.Line) []byte {
+	start := bytes.LastIndexByte(text[:line.Start.Byte], '\n') + 1
+	end := line.End.Byte + bytes.IndexByte(text[line.End.Byte:], '\n') + 1
+
+	if bytes.HasSuffix(text[:start], []byte("\n\n")) {
+		start--
+	}
+
+	return slices.Concat(text[:start], text[end:])
 }
 
 // dropSums returns go.sum without the checksums of rebound.
@@ -90,49 +125,4 @@ func dropSums(text []byte) ([]byte, error) {
 	}
 
 	return rest, nil
-}
-
-// lineOfRebound is the last line about rebound; nil if there is none.
-func lineOfRebound(file *modfile.File) *modfile.Line {
-	var last *modfile.Line
-
-	later := func(line *modfile.Line) {
-		if last == nil || line.Start.Byte > last.Start.Byte {
-			last = line
-		}
-	}
-
-	for _, require := range file.Require {
-		if require.Mod.Path == Module {
-			later(require.Syntax)
-		}
-	}
-
-	for _, replace := range file.Replace {
-		if replace.Old.Path == Module {
-			later(replace.Syntax)
-		}
-	}
-
-	return last
-}
-
-func cutLine(text []byte, line *modfile.Line) []byte {
-	start := bytes.LastIndexByte(text[:line.Start.Byte], '\n') + 1
-	end := len(text)
-
-	if i := bytes.IndexByte(text[line.End.Byte:], '\n'); i >= 0 {
-		end = line.End.Byte + i + 1
-	} else if start > 0 {
-		start-- // the last line has none of its own
-	}
-
-	// A statement of its own was set apart.
-	if !line.InBlock && strings.HasSuffix(string(text[:start]), "\n") {
-		if before := text[:start-1]; bytes.HasSuffix(before, []byte("\n")) || len(before) == 0 || end == len(text) && text[end-1] != '\n' {
-			start--
-		}
-	}
-
-	return slices.Concat(text[:start], text[end:])
 }

@@ -7,6 +7,7 @@ package embed
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -159,22 +160,15 @@ func (p place) check(original, changed *source) error {
 	return nil
 }
 
-// remove returns a file of Talos without what is rebound's.
+// remove returns a file of Talos without what add adds. It refuses one in which rebound is used in another way: what
+// somebody has written is for them to take out.
 func (p place) remove(text []byte) ([]byte, error) {
 	s, err := parseSource(p.path, text)
 	if err != nil {
 		return nil, err
 	}
 
-	names := map[string]bool{clusterCheck: true, diagnosticCheck: true}
-
-	for _, spec := range s.file.Imports {
-		if ours(importPath(spec)) {
-			names[s.importName(importPath(spec))] = true
-		}
-	}
-
-	without, err := s.withoutElements(names)
+	without, err := s.withoutElements(p.localElements(s))
 	if err != nil {
 		return nil, err
 	}
@@ -183,5 +177,22 @@ func (p place) remove(text []byte) ([]byte, error) {
 		return nil, err
 	}
 
-	return s.withoutImports()
+	if s, err = parseSource(p.path, s.withoutImport(p.importName, p.importPath)); err != nil {
+		return nil, err
+	}
+
+	names := map[string]bool{controllersName: true, resourcesName: true, clusterCheck: true, diagnosticCheck: true}
+	line := s.mention(names)
+
+	for _, spec := range s.file.Imports {
+		if ours(importPath(spec)) && line == 0 {
+			line = s.line(spec.Pos())
+		}
+	}
+
+	if line != 0 {
+		return nil, fmt.Errorf("line %d: rebound embed did not write this about rebound; take it out by hand", line)
+	}
+
+	return s.text, nil
 }

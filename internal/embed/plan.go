@@ -38,7 +38,7 @@ type Plan struct {
 	Talos string
 	// Version is the release of rebound that go.mod is to require; empty if it is a folder, or none at all.
 	Version string
-	// Changes are sorted by importance, the files that are added after those that are edited.
+	// Changes are in the order in which they are made.
 	Changes []Change
 
 	// originals are the files that are edited as they are without rebound, and remove makes them so, by path.
@@ -55,10 +55,6 @@ func NewPlan(tree fs.FS, options Options) (*Plan, error) {
 			b.plan.Version = options.Version
 		}
 
-		b.edit(goModPath, "require rebound", dropRebound, func(text []byte) ([]byte, error) {
-			return requireRebound(text, options.Version, options.Dir)
-		})
-
 		for _, p := range places {
 			if p.diagnostics && !options.Diagnostics {
 				b.editIfThere(p.path, p.remove)
@@ -74,6 +70,11 @@ func NewPlan(tree fs.FS, options Options) (*Plan, error) {
 				b.add(file)
 			}
 		}
+
+		// It comes last: without it, a tree in which only some of the rest is in place does not build.
+		b.edit(goModPath, "require rebound", dropRebound, func(text []byte) ([]byte, error) {
+			return requireRebound(text, options.Version, options.Dir)
+		})
 	})
 }
 
@@ -95,7 +96,7 @@ func NewRevertPlan(tree fs.FS) (*Plan, error) {
 }
 
 func plan(tree fs.FS, build func(*builder)) (*Plan, error) {
-	version, err := talosVersion(tree)
+	version, err := TalosVersion(tree)
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +123,7 @@ type edit func(text []byte) ([]byte, error)
 
 // edit removes what is rebound's from a file and adds it anew.
 func (b *builder) edit(path, what string, remove, add edit) {
-	old, err := fs.ReadFile(b.tree, path)
+	old, err := b.read(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = errMissing
 	}
@@ -136,7 +137,7 @@ func (b *builder) edit(path, what string, remove, add edit) {
 
 // editIfThere removes what is rebound's from a file, unless there is no such file.
 func (b *builder) editIfThere(path string, remove edit) {
-	old, err := fs.ReadFile(b.tree, path)
+	old, err := b.read(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return
 	}
@@ -145,6 +146,22 @@ func (b *builder) editIfThere(path string, remove edit) {
 
 	b.plan.originals[path], b.plan.remove[path] = original, remove
 	b.change(Change{Path: path, What: "take it out", Old: old, New: original}, err)
+}
+
+// read reads a file of lines, to which lines can be added.
+func (b *builder) read(path string) ([]byte, error) {
+	text, err := fs.ReadFile(b.tree, path)
+
+	switch {
+	case err != nil:
+		return nil, err
+	case bytes.Contains(text, []byte("\r\n")):
+		return nil, errors.New("its lines end with CR LF; check the tree out with core.autocrlf=false")
+	case len(text) > 0 && !bytes.HasSuffix(text, []byte("\n")):
+		return nil, errors.New("its last line has no line feed")
+	default:
+		return text, nil
+	}
 }
 
 func then(edit edit, text []byte, err error) ([]byte, error) {

@@ -254,7 +254,6 @@ func variants() map[string]fstest.MapFS {
 import "github.com/cosi-project/runtime/pkg/resource/meta"
 import "github.com/siderolabs/talos/pkg/machinery/resources/block"
 import "github.com/siderolabs/talos/pkg/machinery/resources/v1alpha1"`),
-		"go.mod without a final line feed":   replaced("go.mod", "// in-tree\n)\n", "// in-tree\n)"),
 		"go.mod with blank lines at its end": replaced("go.mod", "// in-tree\n)\n", "// in-tree\n)\n\n\n"),
 		"not as gofmt would have it":         replaced(checksPath, "\t\tPreBoot", "  PreBoot"),
 		"a release candidate of v1.14":       replaced(tagPath, "v1.13.9", "v1.14.0-rc.1"),
@@ -316,17 +315,58 @@ func TestRevertTakesOutTheChecksumsToo(t *testing.T) {
 
 	tree := talos()
 	tree["go.sum"] = &fstest.MapFile{Data: []byte(before + "github.com/talos-rebound/rebound v0.1.0 h1:c=\n" +
-		"github.com/talos-rebound/rebound v0.1.0/go.mod h1:d=\n" + after)}
+		"github.com/talos-rebound/rebound v0.1.0/go.mod h1:d=\n" + after + "github.com/talos-rebound/rebound-extras v0.1.0 h1:e=\n")}
 
 	plan, err := embed.NewRevertPlan(tree)
 	require.NoError(t, err)
-	assert.Equal(t, before+after, string(with(tree, plan)["go.sum"].Data))
+	assert.Equal(t, before+after+"github.com/talos-rebound/rebound-extras v0.1.0 h1:e=\n", string(with(tree, plan)["go.sum"].Data))
 }
 
 func gofmted(text []byte) bool {
 	formatted, err := format.Source(text)
 
 	return err == nil && bytes.Equal(text, formatted)
+}
+
+// TestEditsKeepToTheWaysOfTheFile looks at the result of some variants, where more than being clean matters.
+func TestEditsKeepToTheWaysOfTheFile(t *testing.T) {
+	t.Parallel()
+
+	for name, tc := range map[string]struct{ path, has string }{
+		"a package under another name": {diagnosticsPath, "\t\t\tKind:      ctl.InputWeak,\n\t\t},\n\t}\n}\n"},
+		"an import with a comment": {controllerPath, `	"github.com/cosi-project/runtime/pkg/controller"
+	reboundctrl "github.com/talos-rebound/rebound/pkg/controllers/recovery"
+	// the logger
+	"go.uber.org/zap" // of old
+`},
+		"a list on one line": {statePath, "{&block.Disk{}, &v1alpha1.Service{}, &reboundres.RecoveryStatus{}, &reboundres.DaemonSetRecovery{}} {"},
+		"comments around the list": {statePath, `		&v1alpha1.Service{}, /* a service */
+		&reboundres.RecoveryStatus{},
+		&reboundres.DaemonSetRecovery{},
+		// add more here
+`},
+		"only the standard library and Talos": {statePath, "meta\"\n\treboundres"},
+		"imports without parentheses":         {statePath, "v1alpha1\"\nimport reboundres \"github.com/talos-rebound/rebound/pkg/resources/recovery\"\n\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			tree := variants()[name]
+			plan, err := embed.NewPlan(tree, embed.Options{Version: "v0.1.0", Diagnostics: name != "only the standard library and Talos"})
+			require.NoError(t, err)
+			assert.Contains(t, string(with(tree, plan)[tc.path].Data), tc.has)
+		})
+	}
+}
+
+func TestTheFirstVersionThatIsSupported(t *testing.T) {
+	t.Parallel()
+
+	tree := talos()
+	rewrite(tagPath, "v1.13.9", "v1.13.5")(tree)
+
+	_, err := embed.NewPlan(tree, released)
+	require.NoError(t, err)
 }
 
 func TestWhatIsNotUnderstoodIsRefused(t *testing.T) {
@@ -357,6 +397,26 @@ func TestWhatIsNotUnderstoodIsRefused(t *testing.T) {
 	}`, "{}"), checksList + ": line 9: the list of type []CheckDescription in function Checks is empty"},
 		{"a function that has gone", rewrite(checksPath, "func DefaultClusterChecks", "func AllClusterChecks"), checksPath + ": it has no function DefaultClusterChecks"},
 		{"a package that is not imported", rewrite(diagnosticsPath, "cosi-project/runtime/pkg/controller", "cosi-project/other/controller"), diagnosticsPath + `: it does not import "github.com/cosi-project/runtime/pkg/controller"`},
+		{"a last line without a line feed", rewrite("go.mod", "// in-tree\n)\n", "// in-tree\n)"), "go.mod: its last line has no line feed"},
+		{"lines of another system", func(tree fstest.MapFS) {
+			tree[statePath].Data = bytes.ReplaceAll(tree[statePath].Data, []byte("\n"), []byte("\r\n"))
+		}, statePath + ": its lines end with CR LF"},
+		{
+			"rebound embedded by hand", rewrite(controllerPath, "logger := zap.NewNop()", "logger := reboundctrl.Controllers()"),
+			controllerPath + ": line 16: rebound embed did not write this about rebound; take it out by hand",
+		},
+		{
+			"rebound imported by hand", rewrite(statePath, `"github.com/cosi-project/runtime/pkg/resource/meta"`, `"github.com/cosi-project/runtime/pkg/resource/meta"`+"\n\t"+`_ "github.com/talos-rebound/rebound/pkg/resources/recovery"`),
+			statePath + ": line 7: rebound embed did not write this about rebound; take it out by hand",
+		},
+		{
+			"rebound required in a block", rewrite("go.mod", "// in-tree\n", "// in-tree\n\tgithub.com/talos-rebound/rebound v0.1.0\n"),
+			"go.mod: line 10: rebound embed did not write this about rebound; take it out by hand",
+		},
+		{
+			"rebound required with a comment", rewrite("go.mod", "go 1.26.6\n", "go 1.26.6\n\nrequire github.com/talos-rebound/rebound v0.1.0 // ours\n"),
+			"go.mod: line 5: rebound embed did not write this about rebound; take it out by hand",
+		},
 		{"a file of the same name", func(tree fstest.MapFS) { tree[checkPath] = &fstest.MapFile{Data: []byte("package check\n")} }, checkPath + ": there is such a file, and rebound embed did not write it"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -386,7 +446,7 @@ func TestEverythingThatIsNotUnderstoodIsSaidAtOnce(t *testing.T) {
 func TestAWrongVersionIsRefused(t *testing.T) {
 	t.Parallel()
 
-	for _, version := range []string{"", "0.1.0", "latest", "v2.0.0"} {
+	for _, version := range []string{"", "0.1.0", "latest", "v2.0.0", "v0.1", "v0.1.0+incompatible"} {
 		_, err := embed.NewPlan(talos(), embed.Options{Version: version})
 		require.ErrorContains(t, err, "go.mod: version \""+version+"\" of rebound", version)
 	}

@@ -196,11 +196,11 @@ func lines(elements []string, indent string) string {
 	return text.String()
 }
 
-// withoutElements returns the text without the elements of any list in which one of the names occurs. It undoes
+// withoutElements returns the text without those elements of its lists that read like one of these. It undoes
 // withElements.
-func (s *source) withoutElements(names map[string]bool) ([]byte, error) {
+func (s *source) withoutElements(elements []string) ([]byte, error) {
 	for {
-		start, end, found := s.findElement(names)
+		start, end, found := s.findElement(elements)
 		if !found {
 			return s.text, nil
 		}
@@ -214,9 +214,9 @@ func (s *source) withoutElements(names map[string]bool) ([]byte, error) {
 	}
 }
 
-// findElement returns the span of the first element in which one of the names occurs: its lines if it has them for
-// itself, else the element with the comma that goes with it.
-func (s *source) findElement(names map[string]bool) (start, end int, found bool) {
+// findElement returns the span of the first element that reads like one of these: its lines if it has them for itself,
+// else the element with the comma that goes with it.
+func (s *source) findElement(elements []string) (start, end int, found bool) {
 	ast.Inspect(s.file, func(node ast.Node) bool {
 		list, ok := node.(*ast.CompositeLit)
 		if !ok || found {
@@ -228,7 +228,9 @@ func (s *source) findElement(names map[string]bool) (start, end int, found bool)
 		}
 
 		for i, element := range list.Elts {
-			if !mentions(element, names) {
+			if text := string(s.text[s.offset(element.Pos()):s.offset(element.End())]); !slices.ContainsFunc(elements, func(ours string) bool {
+				return slices.Equal(strings.Fields(text), strings.Fields(ours))
+			}) {
 				continue
 			}
 
@@ -252,18 +254,19 @@ func (s *source) findElement(names map[string]bool) (start, end int, found bool)
 	return start, end, found
 }
 
-func mentions(element ast.Expr, names map[string]bool) bool {
-	found := false
+// mention returns the line of the first identifier with one of the names; zero if there is none.
+func (s *source) mention(names map[string]bool) int {
+	line := 0
 
-	ast.Inspect(element, func(node ast.Node) bool {
-		if ident, ok := node.(*ast.Ident); ok && names[ident.Name] {
-			found = true
+	ast.Inspect(s.file, func(node ast.Node) bool {
+		if ident, ok := node.(*ast.Ident); ok && line == 0 && names[ident.Name] {
+			line = s.line(ident.Pos())
 		}
 
-		return !found
+		return line == 0
 	})
 
-	return found
+	return line
 }
 
 // withImport returns the text with one more import, in the group of what is not the tree's own.
@@ -362,35 +365,18 @@ func (s *source) groups(block *ast.GenDecl) [][]*ast.ImportSpec {
 	return groups
 }
 
-// withoutImports returns the text without the imports of rebound. It undoes withImport.
-func (s *source) withoutImports() ([]byte, error) {
-	for {
-		start, end, found := s.findImport()
-		if !found {
-			return s.text, nil
-		}
-
-		next, err := parseSource(s.name, s.cut(start, end))
-		if err != nil {
-			return nil, err
-		}
-
-		s = next
-	}
-}
-
-// findImport returns the lines of the first import of rebound. If it has a group for itself, the blank line that sets
-// the group apart goes with it.
-func (s *source) findImport() (start, end int, found bool) {
+// withoutImport returns the text without an import. It undoes withImport: if the import has a group for itself, the blank
+// line that sets the group apart goes with it.
+func (s *source) withoutImport(name, imported string) []byte {
 	for _, spec := range s.file.Imports {
-		if !ours(importPath(spec)) {
+		if importPath(spec) != imported || spec.Name == nil || spec.Name.Name != name {
 			continue
 		}
 
-		start, end = s.lineStart(s.offset(spec.Pos())), s.lineEnd(s.offset(spec.End()))
+		start, end := s.lineStart(s.offset(spec.Pos())), s.lineEnd(s.offset(spec.End()))
 
 		if strings.HasPrefix(string(s.text[start:end]), "import") {
-			return start, end, true // it has no parentheses
+			return s.cut(start, end) // it has no parentheses
 		}
 
 		before := strings.TrimSpace(string(s.text[s.lineStart(max(start-1, 0)):start]))
@@ -403,10 +389,10 @@ func (s *source) findImport() (start, end int, found bool) {
 			end = s.lineEnd(end)
 		}
 
-		return start, end, true
+		return s.cut(start, end)
 	}
 
-	return 0, 0, false
+	return s.text
 }
 
 // ours tells whether a package is rebound's.

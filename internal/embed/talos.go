@@ -21,8 +21,8 @@ const tagPath = "pkg/machinery/gendata/data/tag"
 // supported says which versions of Talos the edits are known to fit.
 const supported = "v1.13.5 and later 1.13 releases, and the v1.14 line"
 
-// talosVersion returns the version of a tree of Talos, or why nothing can be embedded in it.
-func talosVersion(tree fs.FS) (string, error) {
+// TalosVersion returns the version of a tree of Talos, or why nothing can be embedded in it.
+func TalosVersion(tree fs.FS) (string, error) {
 	text, err := fs.ReadFile(tree, goModPath)
 	if err != nil {
 		return "", fmt.Errorf("this is not a source tree of Talos: %w", err)

@@ -32,7 +32,7 @@ const verifyFolder = runtimeFolder + "/reboundverify"
 func Verify(ctx context.Context, dir string, progress io.Writer) error {
 	tree := os.DirFS(dir)
 
-	if _, err := talosVersion(tree); err != nil {
+	if _, err := TalosVersion(tree); err != nil {
 		return err
 	}
 
@@ -43,7 +43,7 @@ func Verify(ctx context.Context, dir string, progress io.Writer) error {
 
 	fmt.Fprintf(progress, "type-checking %d packages\n", len(packages))
 
-	if _, err = goCommand(ctx, dir, append([]string{"build"}, packages...)...); err != nil {
+	if _, err = goCommand(ctx, dir, append([]string{"build", "-mod=readonly"}, packages...)...); err != nil {
 		return fmt.Errorf("failed to type-check the edited packages: %w", err)
 	}
 
@@ -138,7 +138,7 @@ func register(ctx context.Context, dir string) ([]byte, error) {
 		}
 	}
 
-	out, err := goCommand(ctx, dir, "run", "-overlay", filepath.Join(temporary, "overlay.json"), "./"+verifyFolder)
+	out, err := goCommand(ctx, dir, "run", "-mod=readonly", "-overlay", filepath.Join(temporary, "overlay.json"), "./"+verifyFolder)
 	if err != nil {
 		return nil, fmt.Errorf("failed to register everything, with this machined would not start: %w", err)
 	}
@@ -153,6 +153,9 @@ func goCommand(ctx context.Context, dir string, args ...string) ([]byte, error) 
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 10 * time.Second
 
+	// machined is for linux alone.
+	cmd.Env = append(os.Environ(), "GOOS=linux")
+
 	var out, words bytes.Buffer
 
 	cmd.Stdout, cmd.Stderr = &out, &words
@@ -163,12 +166,24 @@ func goCommand(ctx context.Context, dir string, args ...string) ([]byte, error) 
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
 	case err != nil && words.Len() > 0:
-		return nil, errors.New(strings.TrimSpace(words.String()))
+		return nil, errors.New(firstLines(strings.TrimSpace(words.String()), wordsOfGo))
 	case err != nil:
 		return nil, fmt.Errorf("failed to run go %s: %w", args[0], err)
 	default:
 		return out.Bytes(), nil
 	}
+}
+
+// wordsOfGo is how many lines of an error of the go command are worth reading: one module that is missing makes hundreds.
+const wordsOfGo = 20
+
+func firstLines(text string, most int) string {
+	lines := strings.SplitN(text, "\n", most+1)
+	if len(lines) > most {
+		lines[most] = "…"
+	}
+
+	return strings.Join(lines, "\n")
 }
 
 // registration is a program that registers what the controller list has, and all that NewState has. The controllers are
