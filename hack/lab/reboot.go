@@ -28,7 +28,7 @@ Ctrl-C ends the command and not the reboot. A node that is down is booted.`,
   lab reboot worker-a --hard
 
   # A node of a lab with a folder of its own
-  lab reboot worker-a --out /tmp/second`,
+  lab reboot worker-a --out build/second`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			options.Node = args[0]

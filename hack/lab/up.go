@@ -33,7 +33,7 @@ at the end.`,
   lab up --workers 3 --stock 1
 
   # A second lab next to the first
-  lab up --out /tmp/second`,
+  lab up --out build/second`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return playground.Up(cmd.Context(), options, cmd.OutOrStdout())
