@@ -236,7 +236,7 @@ func reportPlan(plan *embed.Plan, options EmbedOptions, out io.Writer) error {
 		fmt.Fprintf(out, "\nnext: rebound embed --verify %s\n", shellQuoted(options.Talos))
 	}
 
-	if relative, err := replacement(options.Talos, options.Dir); options.Dir != "" && err == nil && !strings.HasPrefix(filepath.ToSlash(relative), "./tools/") {
+	if plan.Dir != "" && !strings.HasPrefix(filepath.ToSlash(plan.Dir), "./tools/") {
 		fmt.Fprintln(out, "note: Talos' own build runs in a container, which downloads modules before it has more of the tree than tools/;\n"+
 			"      for `make installer` embed a release, or a copy of the source in tools/rebound")
 	}

@@ -15,7 +15,6 @@ import (
 	"github.com/cosi-project/runtime/pkg/resource/meta"
 	"github.com/cosi-project/runtime/pkg/safe"
 	"github.com/cosi-project/runtime/pkg/state"
-	"github.com/cosi-project/runtime/pkg/state/registry"
 	"github.com/siderolabs/talos/pkg/machinery/client"
 	"github.com/siderolabs/talos/pkg/machinery/resources/cluster"
 	"github.com/siderolabs/talos/pkg/machinery/resources/config"
@@ -148,12 +147,12 @@ func (c *Cluster) setNode(name string, node *Node) {
 func newNodeState(tb testing.TB, definitions ...meta.ResourceWithRD) state.State {
 	tb.Helper()
 
-	st := NewState(tb, definitions...)
-	namespaces := registry.NewNamespaceRegistry(st)
-
-	for _, namespace := range []string{k8s.NamespaceName, cluster.NamespaceName, config.NamespaceName} {
-		require.NoError(tb, namespaces.Register(tb.Context(), namespace, "of the test"))
-	}
+	st, err := talosapi.NewState(tb.Context(), map[string]string{
+		k8s.NamespaceName:     "Kubernetes",
+		cluster.NamespaceName: "the cluster and its members",
+		config.NamespaceName:  "the configuration",
+	}, definitions...)
+	require.NoError(tb, err)
 
 	return st
 }

@@ -14,11 +14,10 @@ import (
 	"github.com/cosi-project/runtime/pkg/controller/runtime"
 	"github.com/cosi-project/runtime/pkg/resource/meta"
 	"github.com/cosi-project/runtime/pkg/state"
-	"github.com/cosi-project/runtime/pkg/state/impl/inmem"
-	"github.com/cosi-project/runtime/pkg/state/impl/namespaced"
-	"github.com/cosi-project/runtime/pkg/state/registry"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap/zaptest"
+
+	"github.com/talos-rebound/rebound/internal/talosapi"
 )
 
 // NewState makes an empty in-memory state in which the resources of definitions are registered, as machined registers
@@ -26,16 +25,8 @@ import (
 func NewState(tb testing.TB, definitions ...meta.ResourceWithRD) state.State {
 	tb.Helper()
 
-	st := state.WrapCore(namespaced.NewState(inmem.Build))
-
-	require.NoError(tb, registry.NewNamespaceRegistry(st).RegisterDefault(tb.Context()))
-
-	resources := registry.NewResourceRegistry(st)
-	require.NoError(tb, resources.RegisterDefault(tb.Context()))
-
-	for _, definition := range definitions {
-		require.NoError(tb, resources.Register(tb.Context(), definition))
-	}
+	st, err := talosapi.NewState(tb.Context(), nil, definitions...)
+	require.NoError(tb, err)
 
 	return st
 }

@@ -57,13 +57,16 @@ type place struct {
 	diagnostics bool
 }
 
+// controllers is the list of all controllers that machined registers.
+var controllers = place{
+	path: runtimeFolder + "/v1alpha2_controller.go", what: "register the controller",
+	function: "Run", typePath: "github.com/cosi-project/runtime/pkg/controller", typeName: "Controller",
+	elements:   []string{"&" + controllersName + ".DaemonSetRecoveryController{}"},
+	importName: controllersName, importPath: controllersPackage,
+}
+
 var places = []place{
-	{
-		path: runtimeFolder + "/v1alpha2_controller.go", what: "register the controller",
-		function: "Run", typePath: "github.com/cosi-project/runtime/pkg/controller", typeName: "Controller",
-		elements:   []string{"&" + controllersName + ".DaemonSetRecoveryController{}"},
-		importName: controllersName, importPath: controllersPackage,
-	},
+	controllers,
 	{
 		path: runtimeFolder + "/v1alpha2_state.go", what: "register the resource definitions",
 		function: "NewState", typePath: "github.com/cosi-project/runtime/pkg/resource/meta", typeName: "ResourceWithRD",

@@ -36,8 +36,9 @@ type Change struct {
 type Plan struct {
 	// Talos is the version of the tree.
 	Talos string
-	// Version is the release of rebound that go.mod is to require; empty if it is a folder, or none at all.
-	Version string
+	// Version is the release of rebound that go.mod is to require, and Dir the folder that it is to name instead; both are
+	// empty if it is to mention none.
+	Version, Dir string
 	// Changes are in the order in which they are made.
 	Changes []Change
 
@@ -51,7 +52,7 @@ type Plan struct {
 // all such places.
 func NewPlan(tree fs.FS, options Options) (*Plan, error) {
 	return plan(tree, func(b *builder) {
-		if options.Dir == "" {
+		if b.plan.Dir = options.Dir; options.Dir == "" {
 			b.plan.Version = options.Version
 		}
 

@@ -18,6 +18,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 )
@@ -65,8 +66,6 @@ func Verify(ctx context.Context, dir string, progress io.Writer) error {
 
 // editedPackages are the packages in which rebound was embedded.
 func editedPackages(tree fs.FS) ([]string, error) {
-	seen := map[string]bool{}
-
 	var packages, missing []string
 
 	for _, p := range places {
@@ -88,9 +87,7 @@ func editedPackages(tree fs.FS) ([]string, error) {
 			continue
 		}
 
-		if folder := "./" + filepath.ToSlash(filepath.Dir(p.path)); !seen[folder] {
-			seen[folder] = true
-
+		if folder := "./" + filepath.ToSlash(filepath.Dir(p.path)); !slices.Contains(packages, folder) {
 			packages = append(packages, folder)
 		}
 	}
@@ -103,14 +100,14 @@ func editedPackages(tree fs.FS) ([]string, error) {
 }
 
 func register(ctx context.Context, dir string) ([]byte, error) {
-	text, err := os.ReadFile(filepath.Join(dir, places[0].path))
+	text, err := os.ReadFile(filepath.Join(dir, controllers.path))
 	if err != nil {
 		return nil, err
 	}
 
 	program, err := registration(text)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", places[0].path, err)
+		return nil, fmt.Errorf("%s: %w", controllers.path, err)
 	}
 
 	temporary, err := os.MkdirTemp("", "rebound-embed-")
@@ -190,12 +187,12 @@ func firstLines(text string, most int) string {
 // those of machined without the values of their fields: name, inputs and outputs, which are what can conflict, do not
 // depend on them.
 func registration(text []byte) ([]byte, error) {
-	s, err := parseSource(places[0].path, text)
+	s, err := parseSource(controllers.path, text)
 	if err != nil {
 		return nil, err
 	}
 
-	list, err := s.listOf(places[0].function, places[0].typePath, places[0].typeName)
+	list, err := s.listOf(controllers.function, controllers.typePath, controllers.typeName)
 	if err != nil {
 		return nil, err
 	}

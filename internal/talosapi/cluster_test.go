@@ -11,9 +11,6 @@ import (
 	"time"
 
 	"github.com/cosi-project/runtime/pkg/state"
-	"github.com/cosi-project/runtime/pkg/state/impl/inmem"
-	"github.com/cosi-project/runtime/pkg/state/impl/namespaced"
-	"github.com/cosi-project/runtime/pkg/state/registry"
 	"github.com/siderolabs/talos/pkg/machinery/client"
 	clientconfig "github.com/siderolabs/talos/pkg/machinery/client/config"
 	"github.com/siderolabs/talos/pkg/machinery/resources/k8s"
@@ -95,18 +92,11 @@ func newCluster(t *testing.T) *cluster {
 func newState(t *testing.T, node string) state.State {
 	t.Helper()
 
-	st := state.WrapCore(namespaced.NewState(inmem.Build))
 	ctx := t.Context()
 
-	namespaces, types := registry.NewNamespaceRegistry(st), registry.NewResourceRegistry(st)
-	require.NoError(t, namespaces.RegisterDefault(ctx))
-	require.NoError(t, types.RegisterDefault(ctx))
-	require.NoError(t, namespaces.Register(ctx, recovery.NamespaceName, "Kubernetes"))
-	require.NoError(t, types.Register(ctx, &k8s.NodeLabelSpec{}))
-
-	for _, definition := range recovery.ResourceDefinitions() {
-		require.NoError(t, types.Register(ctx, definition))
-	}
+	st, err := talosapi.NewState(ctx, map[string]string{recovery.NamespaceName: "Kubernetes"},
+		append(recovery.ResourceDefinitions(), &k8s.NodeLabelSpec{})...)
+	require.NoError(t, err)
 
 	recoveryStatus := recovery.NewRecoveryStatus()
 	recoveryStatus.TypedSpec().NodeName = node

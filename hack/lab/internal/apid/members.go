@@ -10,12 +10,11 @@ import (
 	"net/netip"
 
 	"github.com/cosi-project/runtime/pkg/state"
-	"github.com/cosi-project/runtime/pkg/state/impl/inmem"
-	"github.com/cosi-project/runtime/pkg/state/impl/namespaced"
-	"github.com/cosi-project/runtime/pkg/state/registry"
 	"github.com/siderolabs/talos/pkg/machinery/config/machine"
 	"github.com/siderolabs/talos/pkg/machinery/gendata"
 	"github.com/siderolabs/talos/pkg/machinery/resources/cluster"
+
+	"github.com/talos-rebound/rebound/internal/talosapi"
 )
 
 // members is the COSI state of the machine behind the endpoint.
@@ -24,25 +23,11 @@ type members struct {
 }
 
 func newMembers(ctx context.Context) (*members, error) {
-	st := state.WrapCore(namespaced.NewState(inmem.Build))
-
-	namespaces := registry.NewNamespaceRegistry(st)
-	definitions := registry.NewResourceRegistry(st)
-
-	if err := namespaces.RegisterDefault(ctx); err != nil {
-		return nil, fmt.Errorf("failed to register default namespaces: %w", err)
-	}
-
-	if err := definitions.RegisterDefault(ctx); err != nil {
-		return nil, fmt.Errorf("failed to register default resource definitions: %w", err)
-	}
-
-	if err := namespaces.Register(ctx, cluster.NamespaceName, "Cluster configuration and discovery resources."); err != nil {
-		return nil, fmt.Errorf("failed to register namespace %q: %w", cluster.NamespaceName, err)
-	}
-
-	if err := definitions.Register(ctx, &cluster.Member{}); err != nil {
-		return nil, fmt.Errorf("failed to register resource %q: %w", cluster.MemberType, err)
+	st, err := talosapi.NewState(ctx, map[string]string{
+		cluster.NamespaceName: "Cluster configuration and discovery resources.",
+	}, &cluster.Member{})
+	if err != nil {
+		return nil, err
 	}
 
 	return &members{state: st}, nil

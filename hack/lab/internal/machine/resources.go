@@ -12,12 +12,11 @@ import (
 	"github.com/cosi-project/runtime/pkg/resource/meta"
 	"github.com/cosi-project/runtime/pkg/safe"
 	"github.com/cosi-project/runtime/pkg/state"
-	"github.com/cosi-project/runtime/pkg/state/impl/inmem"
-	"github.com/cosi-project/runtime/pkg/state/impl/namespaced"
-	"github.com/cosi-project/runtime/pkg/state/registry"
 	"github.com/siderolabs/talos/pkg/machinery/resources/k8s"
 	"github.com/siderolabs/talos/pkg/machinery/resources/runtime"
 	"github.com/siderolabs/talos/pkg/machinery/resources/v1alpha1"
+
+	"github.com/talos-rebound/rebound/internal/talosapi"
 )
 
 // The owners of the resources are the controllers that write them in machined.
@@ -42,38 +41,18 @@ type resources struct {
 // Talos registered, and further definitions next to them. Like machined, it
 // fails when a definition is there already.
 func newResources(ctx context.Context, further []meta.ResourceWithRD) (*resources, error) {
-	st := state.WrapCore(namespaced.NewState(inmem.Build))
-
-	namespaces := registry.NewNamespaceRegistry(st)
-	definitions := registry.NewResourceRegistry(st)
-
-	if err := namespaces.RegisterDefault(ctx); err != nil {
-		return nil, fmt.Errorf("failed to register default namespaces: %w", err)
-	}
-
-	if err := definitions.RegisterDefault(ctx); err != nil {
-		return nil, fmt.Errorf("failed to register default resource definitions: %w", err)
-	}
-
-	for name, description := range map[string]string{
+	st, err := talosapi.NewState(ctx, map[string]string{
 		v1alpha1.NamespaceName: "Talos v1alpha1 subsystems glue resources.",
 		k8s.NamespaceName:      "Kubernetes all node types resources.",
-	} {
-		if err := namespaces.Register(ctx, name, description); err != nil {
-			return nil, fmt.Errorf("failed to register namespace %q: %w", name, err)
-		}
-	}
-
-	for _, definition := range append([]meta.ResourceWithRD{
+	}, append([]meta.ResourceWithRD{
 		&k8s.KubeletKubeconfig{},
 		&k8s.KubeletLifecycle{},
 		&k8s.Nodename{},
 		&runtime.MachineStatus{},
 		&v1alpha1.Service{},
-	}, further...) {
-		if err := definitions.Register(ctx, definition); err != nil {
-			return nil, fmt.Errorf("failed to register resource %q: %w", definition.ResourceDefinition().Type, err)
-		}
+	}, further...)...)
+	if err != nil {
+		return nil, err
 	}
 
 	return &resources{state: st}, nil
