@@ -22,8 +22,15 @@ const (
 
 	// dialTimeout bounds the making of a connection. It is what Talos gives its own clients.
 	dialTimeout = 15 * time.Second
-	// requestTimeout bounds every request, a watch until the server has answered it.
+	// requestTimeout bounds every request that no admission webhook can hold up.
 	requestTimeout = 15 * time.Second
+	// deleteTimeout bounds a delete. A webhook has 10 s to answer, up to 30 if it is configured so, and is asked twice for one
+	// pod (measured in hack/lab). The API server gives the whole of it 34 s (requestTimeoutUpperBound of k8s.io/apiserver
+	// 1.36): so the last word is the server's.
+	deleteTimeout = 40 * time.Second
+	// syncTimeout bounds the time until a watch has told of all pods, which begins with the server's answer and ends with a
+	// bookmark. Every later request of the watch is bounded by the transport, until the server has answered it.
+	syncTimeout = 60 * time.Second
 
 	contentType       = "application/vnd.kubernetes.protobuf"
 	acceptContentType = contentType + ",application/json"
@@ -35,8 +42,9 @@ const (
 // certificate without touching the kubeconfig, so a client whose requests fail with an error for which IsIdentity is
 // true is to be closed and opened again.
 type Client struct {
-	core      corev1client.CoreV1Interface
-	transport *http.Transport
+	core        corev1client.CoreV1Interface
+	transport   *http.Transport
+	syncTimeout time.Duration
 }
 
 // Open reads the kubeconfig at path and makes a client of it. It sends no request: an API server that is away, or a
@@ -74,7 +82,7 @@ func Open(path string) (*Client, error) {
 		Proxy:                 config.Proxy,
 		TLSClientConfig:       tlsConfig,
 		DialContext:           (&net.Dialer{Timeout: dialTimeout, KeepAlive: dialTimeout}).DialContext,
-		ResponseHeaderTimeout: requestTimeout,
+		ResponseHeaderTimeout: deleteTimeout,
 		// What Close finds still in use must not linger.
 		IdleConnTimeout: requestTimeout,
 	})
@@ -89,7 +97,7 @@ func Open(path string) (*Client, error) {
 		return nil, fmt.Errorf("failed to use kubeconfig %q: %w", path, err)
 	}
 
-	return &Client{core: core, transport: transport}, nil
+	return &Client{core: core, transport: transport, syncTimeout: syncTimeout}, nil
 }
 
 // load reads the kubeconfig at path and nothing else: clientcmd's own short cut takes the service account of the pod that

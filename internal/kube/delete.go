@@ -17,7 +17,7 @@ import (
 // DeletePod deletes exactly the pod that was seen: its UID is a precondition. It may be repeated; a pod that is gone
 // already gives an error for which IsGone is true.
 func (c *Client) DeletePod(ctx context.Context, pod recovery.Pod) error {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, deleteTimeout)
 	defer cancel()
 
 	uid := types.UID(pod.UID)

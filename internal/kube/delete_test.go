@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -72,6 +73,18 @@ func TestDeletePodFails(t *testing.T) {
 			apierrors.NewForbidden(pods, failed.Name, errors.New("not yours")), false, true, false,
 		},
 		{"when the pod is invalid", apierrors.NewInvalid(podKind, failed.Name, nil), false, true, false},
+		{"when the request is malformed", apierrors.NewBadRequest("no"), false, true, false},
+		{"when it may not be deleted at all", apierrors.NewMethodNotSupported(pods, "delete"), false, true, false},
+		{"when a webhook denies without a code", denied(http.StatusBadRequest, ""), false, true, false},
+		{"when a webhook denies as if the pod were gone", denied(http.StatusNotFound, metav1.StatusReasonNotFound), false, true, false},
+		{"when a webhook denies as if another pod had its name", denied(http.StatusConflict, metav1.StatusReasonConflict), false, true, false},
+		{"when a webhook denies as if it did not know us", denied(http.StatusUnauthorized, metav1.StatusReasonUnauthorized), false, true, false},
+		{"when a webhook denies as if it were broken", denied(http.StatusInternalServerError, ""), false, true, false},
+		{"when a policy denies as if it did not know us", &apierrors.StatusError{ErrStatus: metav1.Status{
+			Status: metav1.StatusFailure, Code: http.StatusUnauthorized, Reason: metav1.StatusReasonUnauthorized,
+			Message: `pods "cilium" is forbidden: ValidatingAdmissionPolicy 'guard' with binding 'all' denied request: no`,
+		}}, false, true, false},
+		{"when the server gave up waiting for us", apierrors.NewGenericServerResponse(http.StatusRequestTimeout, "delete", pods, "", "", 0, true), false, false, false},
 		{"when the certificate is not accepted", apierrors.NewUnauthorized("who?"), false, false, true},
 		{"when the server is broken", apierrors.NewInternalError(errors.New("etcd")), false, false, false},
 		{"when the server is starting", apierrors.NewServiceUnavailable("starting"), false, false, false},
@@ -91,6 +104,13 @@ func TestDeletePodFails(t *testing.T) {
 	}
 }
 
+// denied is how the API server puts a webhook's answer.
+func denied(code int32, reason metav1.StatusReason) *apierrors.StatusError {
+	return &apierrors.StatusError{ErrStatus: metav1.Status{
+		Status: metav1.StatusFailure, Code: code, Reason: reason, Message: `admission webhook "guard.example.com" denied the request: not now`,
+	}}
+}
+
 // The caller looks before every request whether it may still be sent.
 func TestDeletePodSendsOneRequestEvenIfTheServerSaysWhenToComeBack(t *testing.T) {
 	t.Parallel()
@@ -107,6 +127,16 @@ func TestDeletePodSendsOneRequestEvenIfTheServerSaysWhenToComeBack(t *testing.T)
 	require.ErrorContains(t, err, "later")
 	assert.False(t, kube.IsGone(err) || kube.IsRefused(err) || kube.IsIdentity(err))
 	assert.EqualValues(t, 1, requests.Load())
+}
+
+// The API server gives a delete 34 s, webhooks included (requestTimeoutUpperBound of k8s.io/apiserver 1.36).
+func TestDeletePodWaitsForTheServersOwnTimeout(t *testing.T) {
+	t.Parallel()
+
+	const server = 34 * time.Second
+
+	assert.Greater(t, kube.DeleteTimeout, server)
+	assert.Greater(t, serve(t, newAPI().ServeHTTP).open(t).AnswerTimeout(), server)
 }
 
 func TestDeletePodEndsWithItsContext(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"net/http"
 	"regexp"
 	"strings"
 
@@ -17,18 +18,43 @@ import (
 // IsGone is true for the errors of a delete that somebody else had carried out before: the pod is not there, or one of
 // another UID has taken its name.
 func IsGone(err error) bool {
-	return apierrors.IsNotFound(err) || apierrors.IsConflict(err)
+	return !isDenied(err) && (apierrors.IsNotFound(err) || apierrors.IsConflict(err))
 }
 
 // IsRefused is true for the errors of a request that the server understood and will not carry out. To repeat it helps
 // only once something has changed on the server's side.
 func IsRefused(err error) bool {
-	return apierrors.IsForbidden(err) || apierrors.IsInvalid(err)
+	var answer apierrors.APIStatus
+
+	switch {
+	case isDenied(err):
+		return true
+	case IsGone(err), apierrors.IsUnauthorized(err), apierrors.IsTooManyRequests(err), !errors.As(err, &answer):
+		return false
+	default:
+		code := answer.Status().Code
+
+		return code >= http.StatusBadRequest && code < http.StatusInternalServerError && code != http.StatusRequestTimeout
+	}
 }
+
+// isDenied is true if an admission webhook or policy said no. They may do so with any code; without one, the API server makes
+// a webhook's a bad request (Kubernetes 1.36, k8s.io/apiserver/pkg/admission/plugin/{webhook/errors,policy/validating}).
+func isDenied(err error) bool {
+	var answer apierrors.APIStatus
+
+	return errors.As(err, &answer) && denial.MatchString(answer.Status().Message)
+}
+
+var denial = regexp.MustCompile(`^admission webhook "[^"]*" denied the request|ValidatingAdmissionPolicy '[^']*' with binding '[^']*' denied request`)
 
 // IsIdentity is true for the errors that a new client may cure, because it reads the certificates again: the server does
 // not accept this one, or this side does not accept the server's.
 func IsIdentity(err error) bool {
+	if isDenied(err) {
+		return false
+	}
+
 	var (
 		operation    *net.OpError
 		record       tls.RecordHeaderError

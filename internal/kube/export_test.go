@@ -4,12 +4,34 @@
 
 package kube
 
-import "time"
+import (
+	"net/http"
+	"time"
+
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/rest"
+)
 
 var (
 	Trim    = trim
 	FactsOf = factsOf
+	Guarded = guarded
 )
+
+// DeleteTimeout is how long a delete may take, AnswerTimeout how long the first bytes of any answer may.
+const DeleteTimeout = deleteTimeout
+
+func (c *Client) AnswerTimeout() time.Duration { return c.transport.ResponseHeaderTimeout }
+
+// SetTransport replaces what requests are sent with.
+func (c *Client) SetTransport(transport http.RoundTripper) (err error) {
+	c.core, err = corev1client.NewForConfigAndClient(&rest.Config{Host: "https://127.0.0.1"}, &http.Client{Transport: witness{transport}})
+
+	return err
+}
+
+// SetSyncTimeout shortens how long a watch may take to tell of all pods. It is to be called before the watch.
+func (c *Client) SetSyncTimeout(timeout time.Duration) { c.syncTimeout = timeout }
 
 // SetRequestTimeout shortens how long the client waits for the first bytes of an answer. It is to be called before the
 // first request.

@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
@@ -30,6 +31,9 @@ func (c *Client) WatchPods(ctx context.Context, node string, changed func([]reco
 	watching, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 
+	late := time.AfterFunc(c.syncTimeout, func() { fail(fmt.Errorf("the API server has not listed them all within %s", c.syncTimeout)) })
+	defer late.Stop()
+
 	notify := make(chan struct{}, 1)
 	wake := func() {
 		select {
@@ -41,7 +45,7 @@ func (c *Client) WatchPods(ctx context.Context, node string, changed func([]reco
 	store, informer := cache.NewInformerWithOptions(cache.InformerOptions{
 		ListerWatcher: c.podsOf(node, fail),
 		ObjectType:    &corev1.Pod{},
-		Transform:     trim,
+		Transform:     guarded(trim, fail),
 		Handler: cache.ResourceEventHandlerFuncs{
 			AddFunc:    func(any) { wake() },
 			UpdateFunc: func(any, any) { wake() },
@@ -67,6 +71,7 @@ func (c *Client) WatchPods(ctx context.Context, node string, changed func([]reco
 	case <-watching.Done():
 		return failure(ctx, watching, node)
 	case <-informer.HasSyncedChecker().Done():
+		late.Stop()
 	}
 
 	for {
@@ -96,20 +101,42 @@ func (c *Client) podsOf(node string, fail func(error)) *cache.ListWatch {
 	pods := c.core.Pods(metav1.NamespaceAll)
 
 	return &cache.ListWatch{
-		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (list runtime.Object, err error) {
+			defer recoverTo(&err, fail)
+
 			options.FieldSelector = selector
 
-			list, err := pods.List(withWitness(ctx, fail), options)
+			list, err = pods.List(withWitness(ctx, fail), options)
 
 			return list, judge(ctx, err, options, fail)
 		},
-		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watcher watch.Interface, err error) {
+			defer recoverTo(&err, fail)
+
 			options.FieldSelector = selector
 
-			watcher, err := pods.Watch(withWitness(ctx, fail), options)
+			watcher, err = pods.Watch(withWitness(ctx, fail), options)
 
 			return watcher, judge(ctx, err, options, fail)
 		},
+	}
+}
+
+// guarded survives a panic in transform, which client-go calls.
+func guarded(transform cache.TransformFunc, fail func(error)) cache.TransformFunc {
+	return func(object any) (result any, err error) {
+		defer recoverTo(&err, fail)
+
+		return transform(object)
+	}
+}
+
+// recoverTo turns a panic into the end of the watch. It is for what client-go calls in goroutines of its own, which would
+// pass it on to the whole process.
+func recoverTo(err *error, fail func(error)) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("panic: %v", p)
+		fail(*err)
 	}
 }
 

@@ -48,6 +48,8 @@ type api struct {
 	refusal func(kind ask, nth int) *apierrors.StatusError
 	// hang, if set, makes the nth request of a kind wait for its end.
 	hang func(kind ask, nth int) bool
+	// endless makes a stream of the list go without the bookmark that ends it.
+	endless bool
 	// news are sent by the one watch that is open.
 	news chan news
 
@@ -202,7 +204,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 	send := stream(w)
 
-	if kind == askStream {
+	if kind == askStream && !a.endless {
 		for i := range list.Items {
 			send(news{watch.Added, &list.Items[i]})
 		}
@@ -622,6 +624,58 @@ func TestWatchPodsReturnsThatTheServerDoesNotAnswer(t *testing.T) {
 			assert.ErrorContains(t, watchPods(t, client).end(t), "timeout awaiting response headers")
 		})
 	}
+}
+
+// panicking is a transport that panics, in whatever goroutine it is called.
+type panicking struct{}
+
+func (panicking) RoundTrip(*http.Request) (*http.Response, error) { panic("in the transport") }
+
+func TestWatchPodsSurvivesAPanicInARequest(t *testing.T) {
+	t.Parallel()
+
+	client := serve(t, newAPI().ServeHTTP).open(t)
+	require.NoError(t, client.SetTransport(panicking{}))
+
+	assert.ErrorContains(t, watchPods(t, client).end(t), "panic: in the transport")
+}
+
+func TestWatchPodsSurvivesAPanicInATransform(t *testing.T) {
+	t.Parallel()
+
+	var failure error
+
+	guarded := kube.Guarded(func(any) (any, error) { panic("in the transform") }, func(err error) { failure = err })
+	_, err := guarded(named("a"))
+
+	require.ErrorContains(t, err, "panic: in the transform")
+	assert.Equal(t, err, failure, "the watch ends")
+}
+
+func TestWatchPodsFailsIfTheListNeverEnds(t *testing.T) {
+	t.Parallel()
+
+	a := newAPI(named("a"))
+	a.endless = true
+
+	client := serve(t, a.ServeHTTP).open(t)
+	client.SetSyncTimeout(200 * time.Millisecond)
+
+	assert.ErrorContains(t, watchPods(t, client).end(t), "has not listed them all within 200ms")
+}
+
+func TestWatchPodsLastsLongerThanTheListMay(t *testing.T) {
+	t.Parallel()
+
+	a := newAPI(named("a"))
+	client := serve(t, a.ServeHTTP).open(t)
+	client.SetSyncTimeout(2 * time.Second)
+
+	w := watchPods(t, client)
+	receive(t, w.updates, "the first update")
+	time.Sleep(2200 * time.Millisecond)
+	a.change(t, watch.Added, named("b"))
+	w.await(t, "a Running", "b Running")
 }
 
 func TestWatchPodsEndsWithItsContext(t *testing.T) {
