@@ -73,11 +73,11 @@ const (
 )
 
 // classify tells what a pod is to the recovery, and why.
-func classify(pod Pod, node string, boot Boot, groups []string) (Class, string) {
+func (p *planner) classify(pod Pod) (Class, string) {
 	switch {
-	case pod.NodeName != node:
+	case pod.NodeName != p.facts.Gate.NodeName:
 		return ClassForeign, fmt.Sprintf("bound to another node (%s)", pod.NodeName)
-	case pod.Owner.Kind != KindDaemonSet || !slices.Contains(groups, pod.Owner.Group):
+	case pod.Owner.Kind != KindDaemonSet || !slices.Contains(p.facts.Settings.OwnerGroups, pod.Owner.Group):
 		return ClassForeign, "not controlled by a DaemonSet"
 	case pod.Mirror:
 		return ClassForeign, "mirrors a static pod"
@@ -87,7 +87,7 @@ func classify(pod Pod, node string, boot Boot, groups []string) (Class, string) 
 		return ClassOptedOut, "opted out by annotation " + SkipAnnotation
 	}
 
-	class, reason := classifyFailure(pod, boot)
+	class, reason := p.classifyFailure(pod)
 	if pod.Deleting && class != ClassUnrelated {
 		return ClassDeleting, reason + "; is being deleted already"
 	}
@@ -97,11 +97,11 @@ func classify(pod Pod, node string, boot Boot, groups []string) (Class, string) 
 
 // classifyFailure tells why a pod failed. It looks neither at container states nor at condition times: the kubelet
 // rewrites both after the boot.
-func classifyFailure(pod Pod, boot Boot) (Class, string) {
+func (p *planner) classifyFailure(pod Pod) (Class, string) {
 	switch {
 	case slices.Contains(shutdownReasons, pod.Reason):
 		return ClassLeftover, fmt.Sprintf("left behind by a shutdown (%s)", pod.Reason)
-	case pod.since().Before(boot.Time):
+	case !p.isFromThisBoot(pod):
 		return ClassLeftover, "started before this boot" + inParentheses(pod.Reason)
 	case slices.Contains(unrelatedReasons, pod.Reason):
 		return ClassUnrelated, fmt.Sprintf("failed in this boot for another reason (%s)", pod.Reason)

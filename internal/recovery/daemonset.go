@@ -17,8 +17,8 @@ import (
 // planDaemonSet brings the record of one DaemonSet up to date with its pods on this node, and sets the action of their
 // verdicts. At most one pod of a DaemonSet is dealt with at a time. It returns false if there is nothing to remember.
 func (p *planner) planDaemonSet(rec specs.DaemonSetRecovery, pods []*Verdict) (specs.DaemonSetRecovery, bool) {
-	if subject := chooseSubject(rec, pods); subject != nil {
-		rec = p.planDelete(rec, subject)
+	if subject := p.chooseSubject(rec, pods); subject != nil {
+		rec = p.planDelete(rec, subject, pods)
 		putOff(pods, subject)
 
 		return rec, true
@@ -34,19 +34,25 @@ func (p *planner) planDaemonSet(rec specs.DaemonSetRecovery, pods []*Verdict) (s
 	left := find(pods, func(v *Verdict) bool { return v.Class == ClassOptedOut || v.Class == ClassUnrelated })
 
 	switch {
-	case isInCare(rec) && (left == nil || replacementOf(rec, pods) != nil):
-		return p.follow(rec, pods), true
-	case left != nil:
-		return leftAlone(rec, left), true
-	case rec.Attempts == 0:
+	case left != nil && (!isInCare(rec) || replacementOf(rec, pods) == nil):
+		return p.leftAlone(rec, left), true
+	case !isInCare(rec) && rec.Attempts == 0:
 		// What was left alone is gone, and nothing was ever done.
 		return rec, false
-	default:
+	case p.isHistory(rec, pods):
+		return rec, true
+	case !isInCare(rec):
 		// What was left alone is gone, but the DaemonSet's pods were ours to bring back before.
-		rec.Phase = specs.DaemonSetPhaseReplacing
-
-		return p.follow(rec, pods), true
+		rec.Phase, rec.FinishedAt = specs.DaemonSetPhaseReplacing, time.Time{}
 	}
+
+	return p.follow(rec, pods), true
+}
+
+// isHistory tells whether the record is about what was over before this start of the kubelet, and there is no pod any more:
+// the DaemonSet may have been deleted long ago. A pod that is gone because of this start is there to be seen as Failed.
+func (p *planner) isHistory(rec specs.DaemonSetRecovery, pods []*Verdict) bool {
+	return len(pods) == 0 && !rec.FinishedAt.IsZero() && rec.FinishedAt.Before(p.startedAt)
 }
 
 // isInCare tells whether the record is about a pod that was, or is, to be replaced.
@@ -78,7 +84,7 @@ func awaitEnd(rec specs.DaemonSetRecovery, pod Pod) specs.DaemonSetRecovery {
 	return rec
 }
 
-func leftAlone(rec specs.DaemonSetRecovery, v *Verdict) specs.DaemonSetRecovery {
+func (p *planner) leftAlone(rec specs.DaemonSetRecovery, v *Verdict) specs.DaemonSetRecovery {
 	rec = adopt(rec, v.Pod)
 	rec.NextAttemptAt = time.Time{}
 	rec.Phase = specs.DaemonSetPhaseUnrelated
@@ -87,17 +93,36 @@ func leftAlone(rec specs.DaemonSetRecovery, v *Verdict) specs.DaemonSetRecovery 
 		rec.Phase = specs.DaemonSetPhaseSkipped
 	}
 
+	return p.finish(rec)
+}
+
+// finish enters since when nothing is left to do about a DaemonSet that has a pod here. If that was so before this start of
+// the kubelet, it is so anew: what becomes of the pod from now on is no history.
+func (p *planner) finish(rec specs.DaemonSetRecovery) specs.DaemonSetRecovery {
+	if rec.FinishedAt.Before(p.startedAt) {
+		rec.FinishedAt = p.now
+	}
+
 	return rec
 }
 
-// chooseSubject returns the pod to deal with: the one that the record is about already, else the oldest one.
-func chooseSubject(rec specs.DaemonSetRecovery, pods []*Verdict) *Verdict {
-	var due []*Verdict
+// chooseSubject returns the pod to deal with: the one that the record is about already, else the oldest one. One that is
+// handed back comes last.
+func (p *planner) chooseSubject(rec specs.DaemonSetRecovery, pods []*Verdict) *Verdict {
+	var due, handedBack []*Verdict
 
 	for _, v := range pods {
-		if v.isToBeReplaced() {
+		switch {
+		case !v.isToBeReplaced():
+		case p.isHandedBack(rec, v.Pod):
+			handedBack = append(handedBack, v)
+		default:
 			due = append(due, v)
 		}
+	}
+
+	if len(due) == 0 {
+		due = handedBack
 	}
 
 	if len(due) == 0 {
@@ -123,7 +148,7 @@ func find(pods []*Verdict, wanted func(*Verdict) bool) *Verdict {
 }
 
 // adopt makes the record speak of pod. What was counted for other pods of the DaemonSet stays, even if the DaemonSet was
-// deleted and created again since: the cap protects the node, and a loop of the two must not get around it.
+// deleted and created again since: the limits protect the node, and a loop of the two must not get around them.
 func adopt(rec specs.DaemonSetRecovery, pod Pod) specs.DaemonSetRecovery {
 	if rec.FailedPodUID == pod.UID {
 		rec.Reason, rec.Message = pod.Reason, pod.Message
@@ -132,21 +157,22 @@ func adopt(rec specs.DaemonSetRecovery, pod Pod) specs.DaemonSetRecovery {
 	}
 
 	return specs.DaemonSetRecovery{
-		UID:          pod.Owner.UID,
-		APIGroup:     pod.Owner.Group,
-		FailedPod:    pod.Name,
-		FailedPodUID: pod.UID,
-		Reason:       pod.Reason,
-		Message:      pod.Message,
-		Attempts:     rec.Attempts,
-		Rejections:   rec.Rejections,
-		Deleted:      rec.Deleted,
+		UID:                pod.Owner.UID,
+		APIGroup:           pod.Owner.Group,
+		FailedPod:          pod.Name,
+		FailedPodUID:       pod.UID,
+		FailedPodCreatedAt: pod.Created.UTC(),
+		Reason:             pod.Reason,
+		Message:            pod.Message,
+		Attempts:           rec.Attempts,
+		Rejections:         rec.Rejections,
+		Deleted:            rec.Deleted,
 	}
 }
 
 // planDelete decides whether a Failed pod is to be deleted now.
-func (p *planner) planDelete(rec specs.DaemonSetRecovery, v *Verdict) specs.DaemonSetRecovery {
-	rec = adopt(rec, v.Pod)
+func (p *planner) planDelete(was specs.DaemonSetRecovery, v *Verdict, pods []*Verdict) specs.DaemonSetRecovery {
+	rec := adopt(was, v.Pod)
 	v.Action = ActionWait
 
 	switch {
@@ -154,8 +180,10 @@ func (p *planner) planDelete(rec specs.DaemonSetRecovery, v *Verdict) specs.Daem
 		v.Reason += "; being deleted"
 
 		return rec
+	case p.isHandedBack(rec, v.Pod):
+		return p.handBack(rec, v, pods)
 	case rec.AttemptedAt.IsZero():
-		return p.planFirstDelete(rec, v)
+		return p.planFirstDelete(rec, v, was.AttemptedAt)
 	case !rec.DeletedAt.IsZero() && p.now.Before(rec.DeletedAt.Add(echoTime)):
 		// The delete succeeded and the watch has yet to tell.
 		v.Reason += "; deleted"
@@ -179,40 +207,20 @@ func (p *planner) planDelete(rec specs.DaemonSetRecovery, v *Verdict) specs.Daem
 	}
 }
 
-// planFirstDelete decides about a pod whose delete was not tried yet, and counts the attempt if it is due.
-//
-// The back-off that Kubernetes has in this place exists to stop a hot loop between a controller that creates and a
-// kubelet that rejects. So every delete is capped; and one that a pod of this boot caused waits longer each time,
-// whatever the pod's reason.
-func (p *planner) planFirstDelete(rec specs.DaemonSetRecovery, v *Verdict) specs.DaemonSetRecovery {
-	startedInThisBoot := !v.Pod.since().Before(p.facts.Boot.Time)
+// planFirstDelete decides about a pod whose delete was not tried yet, and counts the attempt if it is due. lastAttemptAt is
+// when the pod before it was tried, if the record was about another one until now.
+func (p *planner) planFirstDelete(rec specs.DaemonSetRecovery, v *Verdict, lastAttemptAt time.Time) specs.DaemonSetRecovery {
+	rec.Phase = specs.DaemonSetPhasePending
 
-	made := rec.Attempts - rec.Rejections
-	if startedInThisBoot {
-		made = rec.Rejections
-	}
-
-	if made >= p.facts.Settings.RejectionCap {
-		v.Reason += fmt.Sprintf("; handed back to the DaemonSet controller after %d deletes", made)
-		v.Action = ActionKeep
-		rec.Phase = specs.DaemonSetPhaseExhausted
-		rec.NextAttemptAt = time.Time{}
+	if due := p.firstDue(rec, v.Pod, lastAttemptAt); p.now.Before(due) {
+		rec.NextAttemptAt = due
+		v.NotBefore = due
+		p.wakeAt(due)
 
 		return rec
 	}
 
-	rec.Phase = specs.DaemonSetPhasePending
-
-	if startedInThisBoot {
-		due := v.Pod.since().Add(doubling(made, time.Second, rejectionDelayLimit)).UTC()
-		if p.now.Before(due) {
-			rec.NextAttemptAt = due
-			v.NotBefore = due
-			p.wakeAt(due)
-
-			return rec
-		}
-
+	if p.isFromThisBoot(v.Pod) {
 		rec.Rejections++
 	}
 
@@ -224,43 +232,103 @@ func (p *planner) planFirstDelete(rec specs.DaemonSetRecovery, v *Verdict) specs
 	return rec
 }
 
-// settleAttempt enters the outcome of a delete into the record, if it still is about that pod.
-func settleAttempt(rec specs.DaemonSetRecovery, outcome Outcome) specs.DaemonSetRecovery {
+// firstDue returns when the delete of a pod is to be tried first; zero or a time that has passed means now.
+//
+// The back-off that Kubernetes has in this place exists to stop a hot loop between a controller that creates and a
+// kubelet that rejects. So a pod of this boot waits longer each time, whatever its reason; and what is taken for a
+// leftover is deleted at a bounded rate.
+func (p *planner) firstDue(rec specs.DaemonSetRecovery, pod Pod, lastAttemptAt time.Time) time.Time {
+	var (
+		from  = lastAttemptAt
+		delay time.Duration
+	)
+
+	switch {
+	case p.isFromThisBoot(pod):
+		from, delay = pod.since(), doubling(rec.Rejections, time.Second, rejectionDelayLimit)
+	case rec.Attempts-rec.Rejections >= leftoverBurst:
+		delay = leftoverInterval
+	}
+
+	due := from.Add(delay).UTC()
+	if !rec.NextAttemptAt.IsZero() {
+		due = rec.NextAttemptAt // as decided when the pod was seen first
+	}
+
+	// The clock that the pod's time is on may have been ahead of the present one.
+	if latest := p.now.Add(delay); due.After(latest) {
+		due = latest
+	}
+
+	return due
+}
+
+// isHandedBack tells whether a pod is left to the DaemonSet controller: the pods of its DaemonSet have failed too often in
+// this boot, and its own delete was not counted before.
+func (p *planner) isHandedBack(rec specs.DaemonSetRecovery, pod Pod) bool {
+	isCounted := rec.FailedPodUID == pod.UID && !rec.AttemptedAt.IsZero()
+
+	return !isCounted && p.isFromThisBoot(pod) && rec.Rejections >= p.facts.Settings.RejectionCap
+}
+
+// handBack is about a pod of a DaemonSet whose pods have failed too often in this boot. It is left to the DaemonSet
+// controller, and is no matter as long as another pod of the DaemonSet is Ready, as there may be with maxSurge.
+func (p *planner) handBack(rec specs.DaemonSetRecovery, v *Verdict, pods []*Verdict) specs.DaemonSetRecovery {
+	v.Action = ActionKeep
+	v.Reason += fmt.Sprintf("; handed back to the DaemonSet controller after %d deletes", rec.Rejections)
+	rec.NextAttemptAt = time.Time{}
+
+	ready := replacementOf(rec, pods)
+	if ready == nil || !ready.Pod.Ready {
+		rec.Phase, rec.FinishedAt = specs.DaemonSetPhaseExhausted, time.Time{}
+		rec.Replacement, rec.ReplacementStatus = "", ""
+
+		return rec
+	}
+
+	return p.recovered(rec, ready.Pod)
+}
+
+// settleAttempt enters the outcome of a delete into the record. It changes more than the count only if the record is about
+// that pod and still has it to be deleted: the watch may have told first that it is gone.
+func settleAttempt(rec specs.DaemonSetRecovery, outcome Outcome, now time.Time) specs.DaemonSetRecovery {
 	if outcome.Result == ResultDeleted {
 		rec.Deleted++
 	}
 
-	if rec.FailedPodUID != outcome.PodUID {
+	isOpen := rec.Phase == specs.DaemonSetPhasePending || rec.Phase == specs.DaemonSetPhaseBlocked
+	if rec.FailedPodUID != outcome.PodUID || !isOpen {
 		return rec
 	}
-
-	outcome.At = outcome.At.UTC().Round(0) // as it is published
 
 	switch outcome.Result {
 	case ResultDeleted, ResultGone:
 		rec.Phase = specs.DaemonSetPhaseReplacing
-		rec.DeletedAt = outcome.At
+		rec.DeletedAt = now
 		rec.NextAttemptAt = time.Time{}
 		rec.Failures = 0
 		rec.LastError = ""
 	case ResultRefused:
 		rec.Phase = specs.DaemonSetPhaseBlocked
-		rec = failAttempt(rec, outcome, refusedDelay, refusedDelayLimit)
+		rec = failAttempt(rec, outcome, now, refusedDelay, refusedDelayLimit)
 	case ResultFailed:
-		rec.Phase = specs.DaemonSetPhasePending
-		rec = failAttempt(rec, outcome, failedDelay, failedDelayLimit)
+		// Whatever it is that fails again and again, such as a webhook that cannot be called, somebody has to look at it.
+		rec = failAttempt(rec, outcome, now, failedDelay, failedDelayLimit)
+		if rec.Failures >= blockedAfter {
+			rec.Phase = specs.DaemonSetPhaseBlocked
+		}
 	case ResultAbandoned:
 		// If the decision still sees the gate open, it must not ask again before it can have seen what closed it.
-		rec.NextAttemptAt = outcome.At.Add(failedDelay)
+		rec.NextAttemptAt = now.Add(failedDelay)
 	}
 
 	return rec
 }
 
-func failAttempt(rec specs.DaemonSetRecovery, outcome Outcome, first, limit time.Duration) specs.DaemonSetRecovery {
+func failAttempt(rec specs.DaemonSetRecovery, outcome Outcome, now time.Time, first, limit time.Duration) specs.DaemonSetRecovery {
 	rec.Failures++
 	rec.LastError = outcome.Error
-	rec.NextAttemptAt = outcome.At.Add(doubling(rec.Failures, first, limit))
+	rec.NextAttemptAt = now.Add(doubling(rec.Failures, first, limit))
 
 	return rec
 }

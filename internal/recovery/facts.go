@@ -32,7 +32,7 @@ type Facts struct {
 type Boot struct {
 	// ID is the kernel's random id of this boot; empty if it could not be read.
 	ID string
-	// Time is when the kernel started, on the clock that now is on.
+	// Time is when the kernel started, on the clock that now is on. It moves only if that clock is set.
 	Time time.Time
 	// Error is why ID or Time is missing.
 	Error string
@@ -45,12 +45,12 @@ type Gate struct {
 	// LifecyclePresent is whether a KubeletLifecycle exists, LifecycleTearingDown whether it is on its way out, which is
 	// the first sign of a shutdown.
 	LifecyclePresent, LifecycleTearingDown bool
-	// Since is when the kubelet service or its lifecycle was created, whichever is later; a later time than that of the
-	// last recovery means that the kubelet has been away.
-	Since time.Time
-	// Stage is the machine's stage, InService whether it is one in which the node does its work (booting or running).
-	Stage     string
-	InService bool
+	// KubeletStart tells one start of the kubelet from another. It is no time to compare, as the clock may have been set.
+	KubeletStart string
+	// Stage is the machine's stage, InService whether it is one in which the node does its work (booting or running), and
+	// Booted whether its boot sequence has ended (running).
+	Stage             string
+	InService, Booted bool
 	// NodeName is the name of the Node; empty until it is known.
 	NodeName string
 	// SkipNodeRegistration is true on a machine that does not join Kubernetes.
@@ -101,8 +101,15 @@ type Owner struct {
 	Group, Version, Kind, Name, UID string
 }
 
-// DaemonSetID is the id under which the pod's DaemonSet is published.
-func (p Pod) DaemonSetID() string { return p.Namespace + "/" + p.Owner.Name }
+// DaemonSetID is the id under which the pod's DaemonSet is published: "<namespace>/<name>". Those of other API groups than
+// Kubernetes' own may have the same names, so theirs is "<namespace>/<group>/<name>"; no name contains a slash.
+func (p Pod) DaemonSetID() string {
+	if p.Owner.Group == GroupApps {
+		return p.Namespace + "/" + p.Owner.Name
+	}
+
+	return p.Namespace + "/" + p.Owner.Group + "/" + p.Owner.Name
+}
 
 // since is when the kubelet first saw the pod, or when it was created if the kubelet never did.
 func (p Pod) since() time.Time {
@@ -117,8 +124,6 @@ func (p Pod) since() time.Time {
 type Outcome struct {
 	// DaemonSet is the id of the pod's DaemonSet, PodUID the UID of the pod.
 	DaemonSet, PodUID string
-	// At is when it ended.
-	At time.Time
 	// Result says how.
 	Result Result
 	// Error is the server's words; empty unless Result is ResultRefused or ResultFailed.
@@ -137,6 +142,7 @@ const (
 	ResultRefused
 	// ResultFailed means that it may well work the next time.
 	ResultFailed
-	// ResultAbandoned means that the gate closed before the request was sent; it says nothing about the pod.
+	// ResultAbandoned means that the gate closed before the request was sent, or the connection broke before it was answered;
+	// it says nothing about the pod.
 	ResultAbandoned
 )

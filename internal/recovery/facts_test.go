@@ -32,7 +32,7 @@ func facts(edits ...edit) recovery.Facts {
 		Settings: recovery.DefaultSettings(),
 		Boot:     recovery.Boot{ID: boot, Time: booted},
 		Gate: recovery.Gate{
-			KubeletRunning: true, KubeletHealthy: true, LifecyclePresent: true, Since: booted.Add(30 * time.Second),
+			KubeletRunning: true, KubeletHealthy: true, LifecyclePresent: true, KubeletStart: "first",
 			Stage: "booting", InService: true, NodeName: node,
 		},
 		Link: recovery.Link{BootID: boot, SyncedAt: booted.Add(40 * time.Second)},
@@ -58,6 +58,16 @@ func pods(pods ...recovery.Pod) edit {
 	return func(f *recovery.Facts) { f.Link.Pods = append(f.Link.Pods, pods...) }
 }
 
+// underWay is what an earlier decision published about the node, after this start of the kubelet.
+func underWay() edit {
+	return func(f *recovery.Facts) {
+		f.Status = specs.RecoveryStatus{
+			BootID: boot, NodeName: node, Phase: specs.PhaseRecovering, StartedAt: booted.Add(40 * time.Second),
+			BootedAt: booted, LeftoversBefore: booted, KubeletStart: f.Gate.KubeletStart,
+		}
+	}
+}
+
 // record is what an earlier decision published about the DaemonSet.
 func record(rec specs.DaemonSetRecovery) edit { return recordOf(id, rec) }
 
@@ -65,6 +75,7 @@ func recordOf(id string, rec specs.DaemonSetRecovery) edit {
 	return func(f *recovery.Facts) {
 		if f.DaemonSets == nil {
 			f.DaemonSets = map[string]specs.DaemonSetRecovery{}
+			underWay()(f)
 		}
 
 		f.DaemonSets[id] = rec
@@ -73,7 +84,7 @@ func recordOf(id string, rec specs.DaemonSetRecovery) edit {
 
 func outcome(result recovery.Result, text string) edit {
 	return func(f *recovery.Facts) {
-		f.Outcomes = append(f.Outcomes, recovery.Outcome{DaemonSet: id, PodUID: "uid-old", At: now, Result: result, Error: text})
+		f.Outcomes = append(f.Outcomes, recovery.Outcome{DaemonSet: id, PodUID: "uid-old", Result: result, Error: text})
 	}
 }
 
@@ -81,7 +92,7 @@ func outcome(result recovery.Result, text string) edit {
 func attempted(change func(*specs.DaemonSetRecovery)) specs.DaemonSetRecovery {
 	rec := specs.DaemonSetRecovery{
 		UID: "uid-cilium", APIGroup: "apps", FailedPod: "cilium-old", FailedPodUID: "uid-old", Reason: "NodeShutdown",
-		Attempts: 1, AttemptedAt: now.Add(-30 * time.Second),
+		FailedPodCreatedAt: booted.Add(-time.Hour), Attempts: 1, AttemptedAt: now.Add(-30 * time.Second),
 	}
 
 	if change != nil {
@@ -147,6 +158,14 @@ func rejections(n int) specs.DaemonSetRecovery {
 		UID: "uid-cilium", FailedPod: "cilium-before", FailedPodUID: "uid-before", Phase: specs.DaemonSetPhaseReplacing,
 		Attempts: n, Rejections: n, Deleted: n, AttemptedAt: booted, DeletedAt: booted.Add(time.Duration(n) * time.Millisecond),
 	}
+}
+
+// leftovers is the record of a DaemonSet of which n pods were left behind, each deleted, the last one just now.
+func leftovers(n int) specs.DaemonSetRecovery {
+	rec := rejections(0)
+	rec.Attempts, rec.Deleted, rec.AttemptedAt, rec.DeletedAt = n, n, now, now
+
+	return rec
 }
 
 func describe(v recovery.Verdict) string { return fmt.Sprintf("%s: %s", v.Pod.Name, v.Reason) }

@@ -13,20 +13,16 @@ import (
 // follow looks for the replacement of a pod that is gone, and looks after it until the whole node has recovered.
 func (p *planner) follow(rec specs.DaemonSetRecovery, pods []*Verdict) specs.DaemonSetRecovery {
 	replacement := replacementOf(rec, pods)
-
-	if rec.Phase == specs.DaemonSetPhaseRecovered {
-		if replacement != nil && replacement.Pod.Ready {
-			return rec
-		}
-
-		if replacement == nil {
-			// It was Ready and is gone again: the wait for a pod starts anew.
-			rec.DeletedAt = p.now
-		}
+	if replacement != nil {
+		// The DaemonSet may have been deleted and created again.
+		rec.UID = replacement.Pod.Owner.UID
 	}
 
-	if rec.DeletedAt.IsZero() {
-		// Somebody else deleted it, before or after our own try.
+	hadOne := rec.Replacement != "" || rec.Phase == specs.DaemonSetPhaseRecovered
+
+	// Either somebody else deleted the Failed pod, before or after our own try. Or there was a replacement, Ready or not, and
+	// it is gone again: the wait for a pod starts anew.
+	if rec.DeletedAt.IsZero() || hadOne && replacement == nil {
 		rec.DeletedAt = p.now
 	}
 
@@ -42,9 +38,7 @@ func (p *planner) follow(rec specs.DaemonSetRecovery, pods []*Verdict) specs.Dae
 
 		return p.awaitReplacement(rec)
 	case replacement.Pod.Ready:
-		rec.Phase = specs.DaemonSetPhaseRecovered
-		rec.Replacement, rec.ReplacementStatus = replacement.Pod.Name, ""
-		rec.FinishedAt = p.now
+		return p.recovered(rec, replacement.Pod)
 	default:
 		rec.Phase = specs.DaemonSetPhaseReplacing
 		rec.Replacement, rec.ReplacementStatus = replacement.Pod.Name, replacement.Pod.Summary
@@ -54,37 +48,64 @@ func (p *planner) follow(rec specs.DaemonSetRecovery, pods []*Verdict) specs.Dae
 	return rec
 }
 
-// replacementOf returns the living pod of the same DaemonSet, a Ready one first; nil if there is none.
-func replacementOf(rec specs.DaemonSetRecovery, pods []*Verdict) *Verdict {
-	ofSame := func(v *Verdict) bool {
-		return v.Class == ClassAlive && !v.Pod.Deleting && v.Pod.Owner.UID == rec.UID
+// recovered enters the Ready pod that is in the place of the Failed one. Since when that is so stays the same while it is.
+func (p *planner) recovered(rec specs.DaemonSetRecovery, ready Pod) specs.DaemonSetRecovery {
+	if rec.Phase != specs.DaemonSetPhaseRecovered {
+		rec.FinishedAt = time.Time{}
 	}
 
-	if ready := find(pods, func(v *Verdict) bool { return ofSame(v) && v.Pod.Ready }); ready != nil {
+	rec = p.finish(rec)
+
+	rec.Phase = specs.DaemonSetPhaseRecovered
+	rec.Replacement, rec.ReplacementStatus = ready.Name, ""
+
+	return rec
+}
+
+// replacementOf returns the living pod of the record's DaemonSet, a Ready one first; nil if there is none.
+//
+// A pod of another DaemonSet of the same name counts if it is not older than the Failed pod: the DaemonSet was deleted and
+// created again. An older one is what the DaemonSet before this one has left.
+func replacementOf(rec specs.DaemonSetRecovery, pods []*Verdict) *Verdict {
+	isIts := func(v *Verdict) bool { return isReplacement(rec, v.Class, v.Pod) }
+
+	if ready := find(pods, func(v *Verdict) bool { return isIts(v) && v.Pod.Ready }); ready != nil {
 		return ready
 	}
 
-	return find(pods, ofSame)
+	return find(pods, isIts)
+}
+
+func isReplacement(rec specs.DaemonSetRecovery, class Class, pod Pod) bool {
+	return class == ClassAlive && !pod.Deleting &&
+		(pod.Owner.UID == rec.UID || !rec.FailedPodCreatedAt.IsZero() && !pod.Created.Before(rec.FailedPodCreatedAt))
 }
 
 // awaitReplacement decides whether to wait on for a replacement, or to conclude that there will be none.
 //
-// The node may not ask whether the DaemonSet still wants a pod here. That none comes says so only if the DaemonSet
-// controller is at work; otherwise a health check would pass just because the controller manager is away.
+// The node may not ask whether the DaemonSet still wants a pod here. That none comes says something only if the DaemonSet
+// controller is at work; otherwise a health check would pass just because the controller manager is away. Even then it
+// may be that the controller's creates are refused (a quota, a webhook, PodSecurity): so the pod is looked out for as long
+// as the kubelet runs.
 func (p *planner) awaitReplacement(rec specs.DaemonSetRecovery) specs.DaemonSetRecovery {
 	rec.Phase = specs.DaemonSetPhaseReplacing
 	rec.FinishedAt = time.Time{}
 
-	missedAt, givenUpAt := p.waitingSince(rec).Add(releaseAfter), p.waitingSince(rec).Add(releaseWithoutSignAfter)
+	giveUpAfter := releaseWithoutSignAfter
+	if p.hasSignOfLife(rec) {
+		giveUpAfter = releaseAfter
+	}
+
+	waited := p.now.Sub(p.waitingSince(rec))
 
 	switch {
-	case p.now.Before(missedAt):
-		p.wakeAt(missedAt)
-	case p.now.Before(givenUpAt) && !p.hasSignOfLife(rec):
-		p.wakeAt(givenUpAt)
-	default:
+	case waited >= giveUpAfter:
 		rec.Phase = specs.DaemonSetPhaseReleased
 		rec.FinishedAt = p.now
+	case waited < missedAfter:
+		p.wakeAt(p.now.Add(missedAfter - waited))
+	default:
+		p.wakeAt(p.now.Add(giveUpAfter - waited))
 	}
 
 	return rec
@@ -107,7 +128,7 @@ func (p *planner) hasSignOfLife(rec specs.DaemonSetRecovery) bool {
 	since := rec.DeletedAt.Truncate(time.Second)
 
 	for _, pod := range p.facts.Link.Pods {
-		class, _ := classify(pod, p.facts.Gate.NodeName, p.facts.Boot, p.facts.Settings.OwnerGroups)
+		class, _ := p.classify(pod)
 		if class != ClassForeign && pod.Owner.Group == rec.APIGroup && !pod.Created.Before(since) {
 			return true
 		}

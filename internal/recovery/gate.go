@@ -12,7 +12,7 @@ type Obstacle int
 // The obstacles, in the order in which they are looked for: the first one found is the one that is reported.
 const (
 	ObstacleNone Obstacle = iota
-	// ObstacleDisabled: the machine does not register a Node, now or later.
+	// ObstacleDisabled: the machine does not register a Node, or runs without Kubernetes.
 	ObstacleDisabled
 	// ObstacleBoot: this boot's id or time cannot be read.
 	ObstacleBoot
@@ -43,6 +43,10 @@ func LocalObstacle(boot Boot, gate Gate) (Obstacle, string) {
 	switch {
 	case gate.SkipNodeRegistration:
 		return ObstacleDisabled, "this machine does not register a Kubernetes node"
+	case gate.Booted && gate.NodeName == "" && !gate.KubeletRunning:
+		// Talos v1.14 can do without Kubernetes: it then decides on no name and has no kubelet, where others have both before
+		// their boot sequence ends.
+		return ObstacleDisabled, "this machine runs without Kubernetes"
 	case boot.Error != "":
 		return ObstacleBoot, boot.Error
 	case boot.ID == "":

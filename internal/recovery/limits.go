@@ -10,6 +10,16 @@ import "time"
 const (
 	// DefaultRejectionCap is how many pods of one DaemonSet are deleted in one boot after the kubelet rejected them.
 	DefaultRejectionCap = 10
+
+	// leftoverBurst is how many pods of one DaemonSet that are left from before this boot are deleted one after the other
+	// without a delay. A DaemonSet with maxSurge leaves many of them behind in one shutdown, because its controller creates
+	// although there is a Failed pod (Kubernetes 1.36, pkg/controller/daemon; 20 to 74 within two seconds, measured in
+	// hack/lab). They are finite in number, so they are all deleted, but at a bounded rate: if ever new ones are taken for old
+	// ones, it is no hot loop.
+	leftoverBurst = 100
+	// leftoverInterval is the time between two deletes after that.
+	leftoverInterval = time.Second
+
 	// DefaultSettleTime is how long nothing may be Failed or missing before the node counts as recovered. A kubelet that
 	// rejects a pod in its first two seconds tells so only ten seconds after its start, at its next full status sync
 	// (measured with Kubernetes 1.36), and Talos takes two of those to find it healthy.
@@ -29,12 +39,19 @@ const (
 	// rejectionDelayLimit bounds the time between a rejection and the delete: 0, 1, 2, 4, … 256 s.
 	rejectionDelayLimit = 256 * time.Second
 
-	// releaseAfter is how long a replacement may stay away before the DaemonSet is taken not to want one here any more,
-	// if the DaemonSet controller has shown life since.
-	releaseAfter = 2 * time.Minute
+	// missedAfter is how long a replacement may stay away before the message says what may be wrong.
+	missedAfter = 2 * time.Minute
+	// releaseAfter is how long a replacement is waited for if the DaemonSet controller has shown life since. It is longer than
+	// a DaemonSet controller that works takes for anything, but for the retries of a create that is refused, which it may
+	// spread over 1000 s: no time is long enough to tell those from a DaemonSet that wants no pod here any more.
+	releaseAfter = 5 * time.Minute
 	// releaseWithoutSignAfter is the same when the DaemonSet controller has not shown life. It is the longest that the
 	// DaemonSet controller's back-off can last.
 	releaseWithoutSignAfter = 15 * time.Minute
+
+	// blockedAfter is how many times in a row a delete must have failed for a person to look at it, whatever the reason. Each
+	// of them is a series of tries.
+	blockedAfter = 3
 
 	// refusedDelay and refusedDelayLimit bound the time between two tries of a delete that the server refused.
 	refusedDelay      = 5 * time.Second
@@ -57,8 +74,8 @@ const (
 type Settings struct {
 	// OwnerGroups are the API groups whose kind DaemonSet is looked after.
 	OwnerGroups []string
-	// RejectionCap is the number of deletes per DaemonSet and boot for pods that had started in this boot, and once more the
-	// same number for those that had started before.
+	// RejectionCap is the number of deletes per DaemonSet and boot for pods that had started in this boot. Those that had
+	// started before are not capped.
 	RejectionCap int
 	// SettleTime is how long nothing may be Failed or missing before the node counts as recovered.
 	SettleTime time.Duration

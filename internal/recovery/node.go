@@ -8,6 +8,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -20,7 +21,11 @@ func (p *planner) closedStatus(found Obstacle, message string, records map[strin
 	status := p.baseStatus(records)
 	status.Phase, status.Message = specs.PhaseWaiting, message
 
-	if p.local == ObstacleNone {
+	switch {
+	case p.local == ObstacleNone:
+		status.StartedAt = p.startedAt
+	case p.isSameKubelet() && p.facts.Status.FinishedAt.IsZero():
+		// A health check that fails for a moment is no new start.
 		status.StartedAt = p.facts.Status.StartedAt
 	}
 
@@ -34,22 +39,30 @@ func (p *planner) closedStatus(found Obstacle, message string, records map[strin
 // openStatus is the node's status while the gate is open, but for its phase and message.
 func (p *planner) openStatus(records map[string]specs.DaemonSetRecovery) specs.RecoveryStatus {
 	status := p.baseStatus(records)
-	status.StartedAt = p.facts.Status.StartedAt
+	status.StartedAt = p.startedAt
 
-	if was := p.facts.Status; was.StartedAt.IsZero() || !was.FinishedAt.IsZero() {
-		status.StartedAt = p.now
-	}
+	return status
+}
+
+// finishedStatus is the status of a node that has recovered. Only the clock, and a delete that ended late, can change it.
+func (p *planner) finishedStatus(records map[string]specs.DaemonSetRecovery) specs.RecoveryStatus {
+	status := p.facts.Status
+	status.Counts = count(records)
+	p.publishClock(&status)
 
 	return status
 }
 
 func (p *planner) baseStatus(records map[string]specs.DaemonSetRecovery) specs.RecoveryStatus {
-	return specs.RecoveryStatus{
+	status := specs.RecoveryStatus{
 		// What is not known now was known before: a node that is renamed has no name for a moment.
 		BootID:   cmp.Or(p.facts.Boot.ID, p.facts.Status.BootID),
 		NodeName: cmp.Or(p.facts.Gate.NodeName, p.facts.Status.NodeName),
 		Counts:   count(records),
 	}
+	p.publishClock(&status)
+
+	return status
 }
 
 // nodeStatus sums up the records: the node's phase, its message, and the time at which it may count as recovered.
@@ -85,10 +98,10 @@ func (p *planner) nodeStatus(records map[string]specs.DaemonSetRecovery) specs.R
 		status.Phase, status.Message = specs.PhaseRecovering, join(open)
 	case p.now.Before(settledAt):
 		status.Phase = specs.PhaseRecovering
-		status.Message = fmt.Sprintf("%s; watching until nothing fails for %s", summary(status.Counts), p.facts.Settings.SettleTime)
+		status.Message = fmt.Sprintf("%s; watching until nothing fails for %s", summary(records), p.facts.Settings.SettleTime)
 		p.wakeAt(settledAt)
 	default:
-		status.Phase, status.Message = specs.PhaseRecovered, summary(status.Counts)
+		status.Phase, status.Message = specs.PhaseRecovered, summary(records)
 		status.FinishedAt = p.now
 	}
 
@@ -122,16 +135,38 @@ func (p *planner) describe(id string, rec specs.DaemonSetRecovery) string {
 			return fmt.Sprintf("%s: waiting for %s to end, which is being deleted", id, rec.FailedPod)
 		}
 
-		if p.now.Before(p.waitingSince(rec).Add(releaseAfter)) {
-			return fmt.Sprintf("%s: waiting for the replacement of %s", id, rec.FailedPod)
-		}
-
-		return fmt.Sprintf("%s: no pod has replaced %s, and no DaemonSet has created one here since: is kube-controller-manager running?",
-			id, rec.FailedPod)
+		return p.describeMissing(id, rec)
 	case specs.DaemonSetPhaseRecovered, specs.DaemonSetPhaseReleased, specs.DaemonSetPhaseSkipped, specs.DaemonSetPhaseUnrelated:
 	}
 
 	return id
+}
+
+// describeMissing says what is known about a replacement that does not come.
+func (p *planner) describeMissing(id string, rec specs.DaemonSetRecovery) string {
+	switch {
+	case p.now.Before(p.waitingSince(rec).Add(missedAfter)):
+		return fmt.Sprintf("%s: waiting for the replacement of %s", id, rec.FailedPod)
+	case p.hasSignOfLife(rec):
+		return fmt.Sprintf("%s: no pod has replaced %s, though other DaemonSets have created theirs: %q may tell why",
+			id, rec.FailedPod, describeCommand(id, rec))
+	default:
+		return fmt.Sprintf("%s: no pod has replaced %s, and no DaemonSet has created one here since: is kube-controller-manager running?",
+			id, rec.FailedPod)
+	}
+}
+
+// describeCommand shows the events of a DaemonSet, which the node itself may not read.
+func describeCommand(id string, rec specs.DaemonSetRecovery) string {
+	namespace, name := path.Split(id)
+	kind := "daemonset"
+
+	if rec.APIGroup != GroupApps {
+		namespace = strings.TrimSuffix(namespace, rec.APIGroup+"/")
+		kind += "." + rec.APIGroup
+	}
+
+	return fmt.Sprintf("kubectl -n %s describe %s %s", strings.TrimSuffix(namespace, "/"), kind, name)
 }
 
 // join names the first few and counts the rest.
@@ -143,16 +178,24 @@ func join(all []string) string {
 	return fmt.Sprintf("%s; and %d more", strings.Join(all[:namedInMessage], "; "), len(all)-namedInMessage)
 }
 
-// summary says what was done.
-func summary(c specs.Counts) string {
-	var parts []string
+// summary says what was done. It names what did not come back, as that may be a fault.
+func summary(records map[string]specs.DaemonSetRecovery) string {
+	var parts, missing []string
+
+	for _, id := range slices.Sorted(maps.Keys(records)) {
+		if isReleased(records[id]) {
+			missing = append(missing, id)
+		}
+	}
+
+	c := count(records)
 
 	for _, part := range []struct {
 		n    int
 		text string
 	}{
 		{c.Recovered, "recovered"},
-		{c.Released, "no longer wanted here"},
+		{c.Released, fmt.Sprintf("did not come back (%s)", join(missing))},
 		{c.Skipped, "opted out"},
 		{c.Unrelated, "failed for another reason"},
 	} {

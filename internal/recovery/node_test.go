@@ -17,20 +17,38 @@ import (
 
 func recovered() edit {
 	return func(f *recovery.Facts) {
-		f.Status = specs.RecoveryStatus{
-			BootID: boot, NodeName: node, Phase: specs.PhaseRecovered, Message: "DaemonSets: 1 recovered",
-			StartedAt: now.Add(-time.Minute), FinishedAt: now,
-		}
+		underWay()(f)
+		f.Status.Phase, f.Status.Message, f.Status.FinishedAt = specs.PhaseRecovered, "DaemonSets: 1 recovered", now
 	}
 }
 
 func TestANodeThatRecoveredNeedsNoConnection(t *testing.T) {
 	t.Parallel()
 
-	f := facts(recovered(), record(rejections(1)), link(func(l *recovery.Link) { *l = recovery.Link{} }))
+	f := facts(record(before(nil)), recovered(), link(func(l *recovery.Link) { *l = recovery.Link{} }))
+	f.Status.Counts = specs.Counts{Found: 1, Deleted: 1, Recovered: 1}
 	decision := recovery.Plan(f, now.Add(time.Hour))
 
 	assert.Equal(t, recovery.Decision{Status: f.Status, DaemonSets: f.DaemonSets}, decision)
+}
+
+// A webhook may hold up the answer to a delete whose effect has been seen.
+func TestANodeThatRecoveredWaitsForTheAnswersToItsDeletes(t *testing.T) {
+	t.Parallel()
+
+	rec := before(func(rec *specs.DaemonSetRecovery) { rec.FinishedAt = booted.Add(45 * time.Second) })
+	f := facts(record(rec), pods(replacement(true, "Running")), func(f *recovery.Facts) { f.InFlight = map[string]bool{"uid-old": true} })
+	decision := recovery.Plan(f, now)
+	require.Equal(t, specs.PhaseRecovered, decision.Status.Phase)
+	assert.True(t, decision.Connect)
+
+	f.Status, f.DaemonSets = decision.Status, decision.DaemonSets
+	decision = recovery.Plan(f, now.Add(time.Second))
+	assert.True(t, decision.Connect)
+	assert.Equal(t, f.Status, decision.Status)
+
+	f.InFlight = nil
+	assert.False(t, recovery.Plan(f, now.Add(2*time.Second)).Connect)
 }
 
 func TestANodeIsLookedAtAgain(t *testing.T) {
@@ -40,7 +58,7 @@ func TestANodeIsLookedAtAgain(t *testing.T) {
 		name string
 		edit edit
 	}{
-		{"when its kubelet has been restarted", gate(func(g *recovery.Gate) { g.Since = now.Add(time.Second) })},
+		{"when its kubelet has been restarted", gate(func(g *recovery.Gate) { g.KubeletStart = "second" })},
 		{"when it has another name", gate(func(g *recovery.Gate) { g.NodeName = "worker-9" })},
 		{"when its boot id has changed", func(f *recovery.Facts) { f.Boot.ID, f.Link.BootID = "next", "next" }},
 	} {
@@ -71,7 +89,7 @@ func TestAClosedGateForgetsThatTheNodeHadRecovered(t *testing.T) {
 func TestAnotherNodeNameForgetsWhatWasDone(t *testing.T) {
 	t.Parallel()
 
-	decision := recovery.Plan(facts(recovered(), record(rejections(10)), gate(func(g *recovery.Gate) { g.NodeName = "worker-9" })), now)
+	decision := recovery.Plan(facts(record(rejections(10)), recovered(), gate(func(g *recovery.Gate) { g.NodeName = "worker-9" })), now)
 
 	assert.Empty(t, decision.DaemonSets)
 }
@@ -79,7 +97,7 @@ func TestAnotherNodeNameForgetsWhatWasDone(t *testing.T) {
 func TestANodeThatIsRenamedThroughNoNameAtAllForgetsWhatWasDone(t *testing.T) {
 	t.Parallel()
 
-	f := facts(recovered(), record(rejections(10)), gate(func(g *recovery.Gate) { g.NodeName = "" }))
+	f := facts(record(rejections(10)), recovered(), gate(func(g *recovery.Gate) { g.NodeName = "" }))
 	nameless := recovery.Plan(f, now)
 	require.Equal(t, node, nameless.Status.NodeName)
 
@@ -91,7 +109,7 @@ func TestANodeThatIsRenamedThroughNoNameAtAllForgetsWhatWasDone(t *testing.T) {
 func TestALostNodeNameForgetsNothing(t *testing.T) {
 	t.Parallel()
 
-	decision := recovery.Plan(facts(recovered(), record(rejections(10)), gate(func(g *recovery.Gate) { g.NodeName = "" })), now)
+	decision := recovery.Plan(facts(record(rejections(10)), recovered(), gate(func(g *recovery.Gate) { g.NodeName = "" })), now)
 
 	assert.Len(t, decision.DaemonSets, 1)
 }
@@ -141,7 +159,7 @@ func TestTheCountsSumUpTheDaemonSets(t *testing.T) {
 	f := facts(
 		recordOf("a/recovered", specs.DaemonSetRecovery{Phase: specs.DaemonSetPhaseRecovered, UID: "uid-recovered", FailedPodUID: "1", Attempts: 3, Deleted: 3}),
 		pods(podOf("recovered", "recovered-1", func(p *recovery.Pod) { p.Namespace, p.Failed, p.Ready = "a", false, true })),
-		recordOf("a/released", specs.DaemonSetRecovery{Phase: specs.DaemonSetPhaseReleased, FailedPodUID: "2", Attempts: 1, Deleted: 1, DeletedAt: now}),
+		recordOf("a/released", specs.DaemonSetRecovery{Phase: specs.DaemonSetPhaseReleased, FailedPodUID: "2", Attempts: 1, Deleted: 1, DeletedAt: now, FinishedAt: now}),
 		pods(
 			podOf("skipped", "skipped-1", func(p *recovery.Pod) { p.OptedOut = true }),
 			podOf("unrelated", "unrelated-1", sinceBoot(time.Second)),

@@ -16,13 +16,7 @@ import (
 // Plan decides. It is a pure function: the same facts at the same time give the same decision, whatever the order of
 // the pods.
 func Plan(facts Facts, now time.Time) Decision {
-	p := planner{facts: facts, now: now.UTC().Round(0)}
-	p.local, _ = LocalObstacle(facts.Boot, facts.Gate)
-
-	if p.isOtherNode() {
-		p.facts.Status = specs.RecoveryStatus{}
-		p.facts.DaemonSets = nil
-	}
+	p := newPlanner(facts, now)
 
 	records := maps.Clone(p.facts.DaemonSets)
 	if records == nil {
@@ -31,15 +25,15 @@ func Plan(facts Facts, now time.Time) Decision {
 
 	for _, outcome := range facts.Outcomes {
 		if rec, ok := records[outcome.DaemonSet]; ok {
-			records[outcome.DaemonSet] = settleAttempt(rec, outcome)
+			records[outcome.DaemonSet] = settleAttempt(rec, outcome, p.now)
 		}
 	}
 
 	found, message := obstacle(p.facts)
 
 	switch {
-	case p.hasFinished():
-		return Decision{Status: p.facts.Status, DaemonSets: records}
+	case p.hasFinished() && !p.hasComeBack(records):
+		return Decision{Connect: p.hasMoreToHear(records), Status: p.finishedStatus(records), DaemonSets: records}
 	case found != ObstacleNone:
 		if found == ObstacleBoot {
 			p.wakeAt(p.now.Add(bootRetryTime))
@@ -63,7 +57,7 @@ func Plan(facts Facts, now time.Time) Decision {
 	status := p.nodeStatus(records)
 
 	return Decision{
-		Connect:    status.FinishedAt.IsZero(),
+		Connect:    status.FinishedAt.IsZero() || p.hasMoreToHear(records),
 		Verdicts:   verdicts,
 		Status:     status,
 		DaemonSets: records,
@@ -73,10 +67,40 @@ func Plan(facts Facts, now time.Time) Decision {
 
 // planner is one decision in the making.
 type planner struct {
-	facts     Facts
-	now       time.Time
-	local     Obstacle
-	lookAgain time.Time
+	facts Facts
+	now   time.Time
+	local Obstacle
+	// startedAt is since when the node's pods are looked at after this start of the kubelet.
+	startedAt time.Time
+	// bootedAt is the time of this boot, leftoversBefore the earliest one that it had while the kubelet was up.
+	bootedAt, leftoversBefore time.Time
+	lookAgain                 time.Time
+}
+
+func newPlanner(facts Facts, now time.Time) *planner {
+	p := &planner{facts: facts, now: now.UTC().Round(0)}
+
+	// A name that was known once is only being changed; it is no sign of a machine without Kubernetes.
+	if facts.Status.NodeName != "" {
+		p.facts.Gate.Booted = false
+	}
+
+	p.local, _ = LocalObstacle(p.facts.Boot, p.facts.Gate)
+
+	if p.isOtherNode() {
+		p.facts.Status = specs.RecoveryStatus{}
+		p.facts.DaemonSets = nil
+	}
+
+	p.followClock()
+	p.leftoversBefore = p.earliestBoot()
+	p.startedAt = p.facts.Status.StartedAt
+
+	if p.startedAt.IsZero() || !p.facts.Status.FinishedAt.IsZero() || !p.isSameKubelet() {
+		p.startedAt = p.now
+	}
+
+	return p
 }
 
 // wakeAt asks for another decision at t, if no earlier one was asked for.
@@ -98,9 +122,48 @@ func differ(was, is string) bool { return was != "" && is != "" && was != is }
 
 // hasFinished tells whether this node was recovered before and its kubelet has been up ever since.
 func (p *planner) hasFinished() bool {
-	finishedAt := p.facts.Status.FinishedAt
+	return p.local == ObstacleNone && !p.facts.Status.FinishedAt.IsZero() && p.isSameKubelet()
+}
 
-	return p.local == ObstacleNone && !finishedAt.IsZero() && !p.facts.Gate.Since.After(finishedAt)
+// isSameKubelet tells whether the kubelet has been up since the last decision.
+func (p *planner) isSameKubelet() bool {
+	return p.facts.Status.KubeletStart == p.facts.Gate.KubeletStart
+}
+
+// isReleased tells whether the record is about a DaemonSet that did not come back.
+func isReleased(rec specs.DaemonSetRecovery) bool { return rec.Phase == specs.DaemonSetPhaseReleased }
+
+// hasMoreToHear tells whether the connection is still of use when the node has recovered. What did not come back may still
+// come, or fail. And a delete may be under way whose effect was seen before its answer.
+func (p *planner) hasMoreToHear(records map[string]specs.DaemonSetRecovery) bool {
+	for _, rec := range records {
+		if isReleased(rec) {
+			return true
+		}
+	}
+
+	return len(p.facts.InFlight) > 0
+}
+
+// hasComeBack tells whether there is a pod, in whatever state, of a DaemonSet that had not come back.
+func (p *planner) hasComeBack(records map[string]specs.DaemonSetRecovery) bool {
+	if found, _ := obstacle(p.facts); found != ObstacleNone || p.facts.Link.SyncedAt.IsZero() {
+		return false
+	}
+
+	return slices.ContainsFunc(p.facts.Link.Pods, func(pod Pod) bool {
+		rec := records[pod.DaemonSetID()]
+		if !isReleased(rec) || pod.Deleting {
+			return false
+		}
+
+		class, _ := p.classify(pod)
+		if class == ClassAlive {
+			return isReplacement(rec, class, pod)
+		}
+
+		return class != ClassForeign
+	})
 }
 
 // planDaemonSets gives every pod its verdict and brings the records up to date.
@@ -113,7 +176,7 @@ func (p *planner) planDaemonSets(records map[string]specs.DaemonSetRecovery) []V
 	byDaemonSet := map[string][]*Verdict{}
 
 	for i, pod := range pods {
-		class, reason := classify(pod, p.facts.Gate.NodeName, p.facts.Boot, p.facts.Settings.OwnerGroups)
+		class, reason := p.classify(pod)
 		verdicts[i] = Verdict{Pod: pod, Class: class, Reason: reason}
 
 		if class != ClassForeign {

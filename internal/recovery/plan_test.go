@@ -5,6 +5,8 @@
 package recovery_test
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -30,6 +32,38 @@ func TestTheGateIsClosedWhile(t *testing.T) {
 			"the machine does not register a node",
 			gate(func(g *recovery.Gate) { *g = recovery.Gate{SkipNodeRegistration: true} }),
 			recovery.ObstacleDisabled, specs.PhaseDisabled, "this machine does not register a Kubernetes node", false,
+		},
+		{
+			"the machine has booted without a name and without a kubelet",
+			gate(func(g *recovery.Gate) { *g = recovery.Gate{Stage: "running", InService: true, Booted: true} }),
+			recovery.ObstacleDisabled, specs.PhaseDisabled, "this machine runs without Kubernetes", false,
+		},
+		{
+			"the machine has booted and loses its name while its kubelet is being restarted",
+			func(f *recovery.Facts) {
+				f.Gate = recovery.Gate{Stage: "running", InService: true, Booted: true}
+				f.Status.NodeName = node
+			},
+			recovery.ObstacleNodename, specs.PhaseWaiting, "waiting for the node's name", false,
+		},
+		{
+			"the machine has booted without a name and with a kubelet",
+			gate(func(g *recovery.Gate) {
+				*g = recovery.Gate{Stage: "running", InService: true, Booted: true, KubeletRunning: true}
+			}),
+			recovery.ObstacleNodename, specs.PhaseWaiting, "waiting for the node's name", false,
+		},
+		{
+			"the machine still boots without a name and without a kubelet",
+			gate(func(g *recovery.Gate) { *g = recovery.Gate{Stage: "booting", InService: true} }),
+			recovery.ObstacleNodename, specs.PhaseWaiting, "waiting for the node's name", false,
+		},
+		{
+			"the machine has booted and its kubelet is being restarted",
+			gate(func(g *recovery.Gate) {
+				*g = recovery.Gate{Stage: "running", InService: true, Booted: true, NodeName: node}
+			}),
+			recovery.ObstacleKubeletStopped, specs.PhaseWaiting, "waiting for the kubelet to run", false,
 		},
 		{
 			"the boot id cannot be read",
@@ -340,6 +374,27 @@ func TestADaemonSet(t *testing.T) {
 			specs.DaemonSetPhasePending, 0, specs.PhaseRecovering, id + ": failed to delete cilium-old: timeout", time.Second,
 		},
 		{
+			"whose delete has failed three times in a row is blocked with the words, and tried again",
+			[]edit{
+				pods(failed(because("NodeShutdown"))), outcome(recovery.ResultFailed, "failed calling webhook"),
+				record(attempted(func(rec *specs.DaemonSetRecovery) { rec.Failures, rec.LastError = 2, "failed calling webhook" })),
+			},
+			0,
+			specs.DaemonSetPhaseBlocked, 0, specs.PhaseDegraded,
+			id + ": cannot delete cilium-old: failed calling webhook", 4 * time.Second,
+		},
+		{
+			"that is blocked stays so if the next try fails in another way",
+			[]edit{
+				pods(failed(because("NodeShutdown"))), outcome(recovery.ResultFailed, "timeout"),
+				record(attempted(func(rec *specs.DaemonSetRecovery) {
+					rec.Phase, rec.Failures, rec.LastError = specs.DaemonSetPhaseBlocked, 1, "no"
+				})),
+			},
+			0,
+			specs.DaemonSetPhaseBlocked, 0, specs.PhaseDegraded, id + ": cannot delete cilium-old: timeout", 2 * time.Second,
+		},
+		{
 			"whose delete was abandoned when the gate closed is tried again, but not at once",
 			[]edit{pods(failed(because("NodeShutdown"))), record(attempted(nil)), outcome(recovery.ResultAbandoned, "")},
 			0,
@@ -360,6 +415,13 @@ func TestADaemonSet(t *testing.T) {
 			}))},
 			0,
 			specs.DaemonSetPhaseReplacing, 0, specs.PhaseRecovering, id + ": waiting for the replacement of cilium-old", 2 * time.Minute,
+		},
+		{
+			"whose pod is held by finalizers is blocked even beside a Ready one",
+			[]edit{pods(held, replacement(true, "Running")), record(deleted(time.Second))},
+			0,
+			specs.DaemonSetPhaseBlocked, 0, specs.PhaseDegraded,
+			id + `: cannot delete cilium-old: pod "cilium-old" is held by finalizers: example.com/a, example.com/b`, 0,
 		},
 		{
 			"whose pod somebody else is deleting is waited for",
@@ -388,6 +450,16 @@ func TestADaemonSet(t *testing.T) {
 			id + ": waiting for the replacement of cilium-old", time.Second + 2*time.Minute,
 		},
 		{
+			"whose replacement never was Ready and vanishes is waited for anew",
+			[]edit{listed(time.Hour), pods(other(now)), record(attempted(func(rec *specs.DaemonSetRecovery) {
+				rec.Phase, rec.DeletedAt = specs.DaemonSetPhaseReplacing, now.Add(-time.Hour)
+				rec.Replacement, rec.ReplacementStatus = "cilium-new", "Pending: ImagePullBackOff"
+			}))},
+			0,
+			specs.DaemonSetPhaseReplacing, 0, specs.PhaseRecovering,
+			id + ": waiting for the replacement of cilium-old", 2 * time.Minute,
+		},
+		{
 			"whose replacement stops being Ready before the node has recovered is replacing again",
 			[]edit{pods(replacement(false, "Running, not Ready")), record(attempted(func(rec *specs.DaemonSetRecovery) {
 				rec.Phase, rec.DeletedAt, rec.FinishedAt = specs.DaemonSetPhaseRecovered, now.Add(-time.Minute), now
@@ -414,6 +486,39 @@ func TestADaemonSet(t *testing.T) {
 			specs.DaemonSetPhaseReplacing, 0, specs.PhaseRecovering, id + ": waiting for the replacement of cilium-old", 2 * time.Minute,
 		},
 		{
+			"whose only living pod is that of an older DaemonSet of its name has no replacement",
+			[]edit{pods(replacement(true, "Running")), record(attempted(func(rec *specs.DaemonSetRecovery) {
+				rec.UID, rec.FailedPodCreatedAt = "uid-newer", now.Add(-5*time.Second)
+				rec.Phase, rec.DeletedAt = specs.DaemonSetPhaseReplacing, now
+			}))},
+			0,
+			specs.DaemonSetPhaseReplacing, 0, specs.PhaseRecovering, id + ": waiting for the replacement of cilium-old", 2 * time.Minute,
+		},
+		{
+			"that was deleted and created again has the new one's pod for a replacement",
+			[]edit{pods(replacement(true, "Running")), record(attempted(func(rec *specs.DaemonSetRecovery) {
+				rec.UID, rec.Phase, rec.DeletedAt = "uid-older", specs.DaemonSetPhaseReplacing, now.Add(-time.Second)
+			}))},
+			0,
+			specs.DaemonSetPhaseRecovered, 0, specs.PhaseRecovering,
+			"DaemonSets: 1 recovered; watching until nothing fails for 10s", 10 * time.Second,
+		},
+		{
+			"whose only living pod is being deleted has no replacement",
+			[]edit{
+				pods(podOf("cilium", "cilium-new", sinceBoot(time.Second), func(p *recovery.Pod) { p.Failed, p.Ready, p.Deleting = false, true, true })),
+				record(deleted(0)),
+			},
+			0,
+			specs.DaemonSetPhaseReplacing, 0, specs.PhaseRecovering, id + ": waiting for the replacement of cilium-old", 2 * time.Minute,
+		},
+		{
+			"without a replacement is waited for anew after an outage of the API server",
+			[]edit{listed(time.Minute), pods(other(now)), record(deleted(time.Hour))},
+			0,
+			specs.DaemonSetPhaseReplacing, 0, specs.PhaseRecovering, id + ": waiting for the replacement of cilium-old", time.Minute,
+		},
+		{
 			"with a replacement that is not Ready is replacing and says why",
 			[]edit{pods(replacement(false, "Pending: ImagePullBackOff")), record(deleted(10 * time.Second))},
 			0,
@@ -435,11 +540,30 @@ func TestADaemonSet(t *testing.T) {
 			specs.DaemonSetPhaseRecovered, 0, specs.PhaseRecovered, "DaemonSets: 1 recovered", 0,
 		},
 		{
-			"without a replacement after two minutes is released if another DaemonSet got a pod since",
+			"without a replacement waits on if only the DaemonSet controller of another group lives",
+			[]edit{
+				listed(time.Hour), record(deleted(2 * time.Minute)),
+				pods(func() recovery.Pod { p := other(now); p.Owner.Group = "apps.kruise.io"; return p }()),
+			},
+			3 * time.Minute,
+			specs.DaemonSetPhaseReplacing, 0, specs.PhaseRecovering,
+			id + ": no pod has replaced cilium-old, and no DaemonSet has created one here since: is kube-controller-manager running?",
+			13 * time.Minute,
+		},
+		{
+			"without a replacement after two minutes says where to look if another DaemonSet got a pod since",
 			[]edit{listed(time.Hour), pods(other(now.Add(-2*time.Minute + time.Second))), record(deleted(2 * time.Minute))},
 			0,
+			specs.DaemonSetPhaseReplacing, 0, specs.PhaseRecovering,
+			id + ": no pod has replaced cilium-old, though other DaemonSets have created theirs: " +
+				`"kubectl -n kube-system describe daemonset cilium" may tell why`, 3 * time.Minute,
+		},
+		{
+			"without a replacement after five minutes is released if another DaemonSet got a pod since",
+			[]edit{listed(time.Hour), pods(other(now.Add(-2*time.Minute + time.Second))), record(deleted(2 * time.Minute))},
+			3 * time.Minute,
 			specs.DaemonSetPhaseReleased, 0, specs.PhaseRecovering,
-			"DaemonSets: 1 no longer wanted here; watching until nothing fails for 10s", 10 * time.Second,
+			"DaemonSets: 1 did not come back (" + id + "); watching until nothing fails for 10s", 3*time.Minute + 10*time.Second,
 		},
 		{
 			"without a replacement after two minutes waits on if nothing shows that the controller lives",
@@ -454,7 +578,7 @@ func TestADaemonSet(t *testing.T) {
 			[]edit{listed(time.Hour), record(deleted(2 * time.Minute))},
 			13 * time.Minute,
 			specs.DaemonSetPhaseReleased, 0, specs.PhaseRecovering,
-			"DaemonSets: 1 no longer wanted here; watching until nothing fails for 10s", 13*time.Minute + 10*time.Second,
+			"DaemonSets: 1 did not come back (" + id + "); watching until nothing fails for 10s", 13*time.Minute + 10*time.Second,
 		},
 		{
 			"that was released takes a late replacement",
@@ -464,6 +588,16 @@ func TestADaemonSet(t *testing.T) {
 			0,
 			specs.DaemonSetPhaseRecovered, 0, specs.PhaseRecovering,
 			"DaemonSets: 1 recovered; watching until nothing fails for 10s", 10 * time.Second,
+		},
+		{
+			"whose Ready pod another one has replaced names that one",
+			[]edit{pods(replacement(true, "Running")), record(attempted(func(rec *specs.DaemonSetRecovery) {
+				rec.Phase, rec.DeletedAt, rec.FinishedAt = specs.DaemonSetPhaseRecovered, now.Add(-time.Minute), now.Add(-time.Second)
+				rec.Replacement = "cilium-before"
+			}))},
+			0,
+			specs.DaemonSetPhaseRecovered, 0, specs.PhaseRecovering,
+			"DaemonSets: 1 recovered; watching until nothing fails for 10s", 9 * time.Second,
 		},
 		{
 			"rejected for the first time is deleted at once",
@@ -492,11 +626,66 @@ func TestADaemonSet(t *testing.T) {
 			id + ": cilium-old is Failed (UnexpectedAdmissionError); to be deleted at 03:05:16", 256 * time.Second,
 		},
 		{
+			"rejected for the tenth time is tried again if its delete failed",
+			[]edit{pods(rejected), record(attempted(func(rec *specs.DaemonSetRecovery) {
+				rec.Attempts, rec.Rejections, rec.Failures, rec.LastError, rec.NextAttemptAt = 10, 10, 1, "timeout", now
+			}))},
+			0,
+			specs.DaemonSetPhasePending, 1, specs.PhaseRecovering, id + ": failed to delete cilium-old: timeout", 0,
+		},
+		{
 			"rejected for the eleventh time is exhausted for good",
 			[]edit{pods(rejected), record(rejections(10))},
 			time.Hour,
 			specs.DaemonSetPhaseExhausted, 0, specs.PhaseDegraded,
 			id + ": cilium-old failed again after 10 deletes (UnexpectedAdmissionError); left to the DaemonSet controller", 0,
+		},
+		{
+			"rejected for the eleventh time is recovered beside a Ready pod, as maxSurge gives it",
+			[]edit{pods(rejected, replacement(true, "Running")), record(rejections(10))},
+			0,
+			specs.DaemonSetPhaseRecovered, 0, specs.PhaseRecovering,
+			"DaemonSets: 1 recovered; watching until nothing fails for 10s", 10 * time.Second,
+		},
+		{
+			"with a leftover beside a pod that was handed back has the leftover deleted",
+			[]edit{
+				pods(rejected, podOf("cilium", "cilium-left", because("Terminated"))),
+				record(func() specs.DaemonSetRecovery {
+					rec := rejections(10)
+					rec.Phase, rec.FailedPodUID, rec.AttemptedAt = specs.DaemonSetPhaseExhausted, rejected.UID, time.Time{}
+
+					return rec
+				}()),
+			},
+			time.Hour,
+			specs.DaemonSetPhasePending, 1, specs.PhaseRecovering, id + ": deleting cilium-left, which is Failed (Terminated)", 0,
+		},
+		{
+			"rejected for the eleventh time is exhausted beside a pod that is not Ready",
+			[]edit{pods(rejected, replacement(false, "Pending")), record(rejections(10))},
+			0,
+			specs.DaemonSetPhaseExhausted, 0, specs.PhaseDegraded,
+			id + ": cilium-old failed again after 10 deletes (UnexpectedAdmissionError); left to the DaemonSet controller", 0,
+		},
+		{
+			"with the eleventh leftover has it deleted at once",
+			[]edit{pods(failed(because("Terminated"))), record(leftovers(10))},
+			0,
+			specs.DaemonSetPhasePending, 1, specs.PhaseRecovering, id + ": deleting cilium-old, which is Failed (Terminated)", 0,
+		},
+		{
+			"with the hundred and first leftover has it deleted a second after the one before",
+			[]edit{pods(failed(because("Terminated"))), record(leftovers(100))},
+			0,
+			specs.DaemonSetPhasePending, 0, specs.PhaseRecovering,
+			id + ": cilium-old is Failed (Terminated); to be deleted at 03:01:01", time.Second,
+		},
+		{
+			"with the thousandth leftover has it deleted all the same",
+			[]edit{pods(failed(because("Terminated"))), record(leftovers(999))},
+			time.Second,
+			specs.DaemonSetPhasePending, 1, specs.PhaseRecovering, id + ": deleting cilium-old, which is Failed (Terminated)", 0,
 		},
 		{
 			"that was exhausted recovers when the DaemonSet controller got it through",
@@ -567,6 +756,11 @@ func TestADaemonSet(t *testing.T) {
 			assert.Equal(t, tc.node, decision.Status.Phase)
 			assert.Equal(t, tc.message, decision.Status.Message)
 
+			if tc.phase == specs.DaemonSetPhaseRecovered {
+				assert.Equal(t, "cilium-new", decision.DaemonSets[id].Replacement)
+				assert.Equal(t, "uid-cilium", decision.DaemonSets[id].UID)
+			}
+
 			var again time.Time
 			if tc.again != 0 {
 				again = now.Add(tc.again)
@@ -575,4 +769,96 @@ func TestADaemonSet(t *testing.T) {
 			assert.Equal(t, again, decision.LookAgain)
 		})
 	}
+}
+
+// Each of the groups has a controller of its own, which knows nothing of the other's DaemonSets.
+func TestTwoDaemonSetsOfOneNameAreTwo(t *testing.T) {
+	t.Parallel()
+
+	ofKruise := func(p *recovery.Pod) {
+		p.Owner.Group, p.Owner.UID, p.UID = "apps.kruise.io", "uid-kruise", "uid-kruise-pod"
+	}
+	f := facts(pods(replacement(true, "Running"), failed(because("NodeShutdown"), ofKruise)), record(deleted(time.Second)))
+	decision := recovery.Plan(f, now)
+
+	require.Len(t, decision.DaemonSets, 2)
+	assert.Equal(t, specs.DaemonSetPhaseRecovered, decision.DaemonSets[id].Phase)
+	assert.Equal(t, specs.DaemonSetPhasePending, decision.DaemonSets["kube-system/apps.kruise.io/cilium"].Phase)
+	assert.Len(t, deletes(decision), 1)
+	assert.Equal(t, specs.PhaseRecovering, decision.Status.Phase)
+}
+
+func TestTheCommandThatTellsWhyNoPodCameNamesTheGroup(t *testing.T) {
+	t.Parallel()
+
+	rec := deleted(3 * time.Minute)
+	rec.APIGroup = "apps.kruise.io"
+	lives := other(now)
+	lives.Owner.Group = rec.APIGroup
+
+	decision := recovery.Plan(facts(listed(time.Hour), pods(lives), recordOf("kube-system/apps.kruise.io/cilium", rec)), now)
+
+	assert.Contains(t, decision.Status.Message, `"kubectl -n kube-system describe daemonset.apps.kruise.io cilium"`)
+}
+
+func TestAnOutcomeThatComesAfterThePodIsKnownToBeGoneIsCountedOnly(t *testing.T) {
+	t.Parallel()
+
+	for name, phase := range map[string]specs.DaemonSetPhase{
+		"recovered": specs.DaemonSetPhaseRecovered, "released": specs.DaemonSetPhaseReleased, "replacing": specs.DaemonSetPhaseReplacing,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			was := attempted(func(rec *specs.DaemonSetRecovery) {
+				rec.Phase, rec.DeletedAt, rec.FinishedAt = phase, now.Add(-time.Second), now.Add(-time.Second)
+			})
+			f := facts(record(was), recovered(), outcome(recovery.ResultDeleted, ""))
+			want := was
+			want.Deleted = 1
+
+			if phase == specs.DaemonSetPhaseReplacing {
+				underWay()(&f)
+
+				want.FinishedAt = time.Time{}
+			}
+
+			decision := recovery.Plan(f, now)
+			assert.Equal(t, want, decision.DaemonSets[id])
+			assert.Equal(t, 1, decision.Status.Counts.Deleted)
+		})
+	}
+}
+
+// A DaemonSet with maxSurge can leave any number of pods behind in one shutdown.
+func TestAllLeftoversAreDeletedTheLaterOnesSlowly(t *testing.T) {
+	t.Parallel()
+
+	const left = 130
+
+	f := facts(underWay())
+	for i := range left {
+		f.Link.Pods = append(f.Link.Pods, podOf("cilium", fmt.Sprintf("cilium-%03d", i), because("NodeShutdown")))
+	}
+
+	at, deleted := now, 0
+
+	for deleted < left {
+		decision := recovery.Plan(f, at)
+		f.Status, f.DaemonSets, f.Outcomes = decision.Status, decision.DaemonSets, nil
+
+		for _, pod := range deletes(decision) {
+			deleted++
+			f.Link.Pods = slices.DeleteFunc(f.Link.Pods, func(p recovery.Pod) bool { return p.UID == pod.UID })
+			f.Outcomes = append(f.Outcomes, recovery.Outcome{DaemonSet: id, PodUID: pod.UID})
+		}
+
+		if len(f.Outcomes) == 0 {
+			require.True(t, decision.LookAgain.After(at), "nothing is deleted and nothing is waited for: %s", decision.Status.Message)
+			at = decision.LookAgain
+		}
+	}
+
+	assert.Equal(t, now.Add((left-recovery.LeftoverBurst)*time.Second), at)
+	assert.Equal(t, left, f.DaemonSets[id].Attempts)
 }

@@ -57,7 +57,7 @@ func FuzzNoHistoryLeadsToAForbiddenDelete(f *testing.F) {
 func play(t *testing.T, steps int, choose func(n int) int) int {
 	t.Helper()
 
-	w := &world{choose: choose, now: now, tried: map[string]map[string]bool{}, pods: map[string]recovery.Pod{}}
+	w := &world{choose: choose, now: now, tried: map[string]map[string]bool{}, pods: map[string]recovery.Pod{}, leftovers: map[string]bool{}}
 	w.facts = facts()
 	w.facts.Settings.RejectionCap = 1 + choose(3)
 
@@ -73,6 +73,8 @@ func play(t *testing.T, steps int, choose func(n int) int) int {
 		w.apply(decision)
 	}
 
+	w.checkRest(t, w.decide(t))
+
 	return deleted
 }
 
@@ -85,6 +87,8 @@ type world struct {
 	made   int
 	// tried holds, per DaemonSet, the UIDs of the pods of this boot whose delete was decided.
 	tried map[string]map[string]bool
+	// leftovers holds the UIDs of those that were shut down on a clock that was ahead.
+	leftovers map[string]bool
 }
 
 // change lets something happen.
@@ -92,7 +96,7 @@ func (w *world) change() {
 	w.now = w.now.Add([]time.Duration{0, time.Millisecond, time.Second, time.Minute, 20 * time.Minute}[w.choose(5)])
 	w.facts.Outcomes = nil
 
-	switch w.choose(8) {
+	switch w.choose(9) {
 	case 0, 1, 2, 3:
 		pod := w.newPod()
 		w.pods[pod.UID] = pod
@@ -109,7 +113,24 @@ func (w *world) change() {
 		// The controller restarts: what was under way is not remembered.
 		w.facts.InFlight = nil
 		w.facts.Link.SyncedAt = w.now
+	case 8:
+		w.restartOrSetClock()
 	}
+}
+
+// restartOrSetClock lets the kubelet restart, or sets the clock.
+func (w *world) restartOrSetClock() {
+	if w.choose(2) == 0 {
+		w.facts.Gate.KubeletStart = w.now.String()
+		w.facts.Link.SyncedAt = w.now
+
+		return
+	}
+
+	by := []time.Duration{-time.Hour, -time.Minute, time.Minute, time.Hour}[w.choose(4)]
+	w.now = w.now.Add(by)
+	w.facts.Boot.Time = w.facts.Boot.Time.Add(by)
+	w.facts.Link.SyncedAt = w.facts.Link.SyncedAt.Add(by)
 }
 
 // newPod makes up a pod, more often than not one that the reboot left behind.
@@ -122,7 +143,7 @@ func (w *world) newPod() recovery.Pod {
 		UID:       fmt.Sprintf("uid-%d", w.made),
 		NodeName:  []string{node, node, node, node, "worker-2"}[w.choose(5)],
 		Owner: recovery.Owner{
-			Group: []string{"apps", "apps", "apps", "batch"}[w.choose(4)],
+			Group: []string{"apps", "apps", "apps.kruise.io", "batch"}[w.choose(4)],
 			Kind:  []string{"DaemonSet", "DaemonSet", "DaemonSet", "Job"}[w.choose(4)],
 			Name:  []string{"cilium", "kube-proxy"}[w.choose(2)],
 			UID:   []string{"uid-a", "uid-b"}[w.choose(2)],
@@ -151,7 +172,7 @@ func (w *world) finish() {
 			}
 
 			result := recovery.Result(w.choose(5))
-			w.facts.Outcomes = append(w.facts.Outcomes, recovery.Outcome{DaemonSet: id, PodUID: uid, At: w.now, Result: result})
+			w.facts.Outcomes = append(w.facts.Outcomes, recovery.Outcome{DaemonSet: id, PodUID: uid, Result: result})
 
 			if result == recovery.ResultDeleted || result == recovery.ResultGone {
 				delete(w.pods, uid)
@@ -186,21 +207,14 @@ func (w *world) check(t *testing.T, decision recovery.Decision) {
 		require.True(t, pod.Failed, "deleted a pod that has not failed: %+v", pod)
 		require.Equal(t, node, pod.NodeName)
 		require.Equal(t, "DaemonSet", pod.Owner.Kind)
-		require.Equal(t, "apps", pod.Owner.Group)
+		require.Contains(t, []string{"apps", "apps.kruise.io"}, pod.Owner.Group)
 		require.False(t, pod.OptedOut || pod.Deleting || pod.Mirror, "deleted a pod to be left alone: %+v", pod)
 		require.False(t, w.facts.InFlight[pod.UID], "deleted a pod twice at once")
 
-		id := pod.Namespace + "/" + pod.Owner.Name
+		id := pod.DaemonSetID()
 		require.Equal(t, pod.UID, decision.DaemonSets[id].FailedPodUID, "an attempt that is not on record")
 
-		if !pod.Started.Before(booted) {
-			if w.tried[id] == nil {
-				w.tried[id] = map[string]bool{}
-			}
-
-			w.tried[id][pod.UID] = true
-		}
-
+		w.note(id, pod)
 		require.LessOrEqual(t, len(w.tried[id]), w.facts.Settings.RejectionCap, "deleted more pods of this boot than the cap")
 	}
 
@@ -211,13 +225,76 @@ func (w *world) check(t *testing.T, decision recovery.Decision) {
 
 	if decision.Status.Phase == specs.PhaseRecovered {
 		for _, verdict := range decision.Verdicts {
-			require.NotContains(t, []recovery.Class{recovery.ClassLeftover, recovery.ClassRejected}, verdict.Class)
+			if verdict.Class == recovery.ClassLeftover || verdict.Class == recovery.ClassRejected {
+				w.checkReadyBeside(t, decision, verdict.Pod)
+			}
 		}
 	}
 
 	if !decision.LookAgain.IsZero() {
 		require.True(t, decision.LookAgain.After(w.now), "asked to look again at once, which is a hot loop")
 	}
+}
+
+// note notes the delete of a pod of this boot.
+func (w *world) note(id string, pod recovery.Pod) {
+	// What was shut down in the future is a leftover from before the clock was set.
+	if pod.Started.After(w.now) && (pod.Reason == "NodeShutdown" || pod.Reason == "Terminated") {
+		w.leftovers[pod.UID] = true
+	}
+
+	if pod.Started.Before(booted) || w.leftovers[pod.UID] {
+		return
+	}
+
+	if w.tried[id] == nil {
+		w.tried[id] = map[string]bool{}
+	}
+
+	w.tried[id][pod.UID] = true
+}
+
+// checkRest lets time pass in which nothing happens, and checks that no pass says something new for ever.
+func (w *world) checkRest(t *testing.T, decision recovery.Decision) {
+	t.Helper()
+
+	f, at := w.facts, w.now
+	f.Outcomes, f.InFlight = nil, nil
+
+	for i := range 100 {
+		f.Status, f.DaemonSets = decision.Status, decision.DaemonSets
+		if i > 2 && decision.LookAgain.IsZero() && len(deletes(decision)) == 0 {
+			break
+		}
+
+		at = slices.MaxFunc([]time.Time{decision.LookAgain, at.Add(time.Second)}, time.Time.Compare)
+		decision = recovery.Plan(f, at)
+	}
+
+	if len(deletes(decision)) == 0 {
+		later := recovery.Plan(f, at.Add(time.Hour))
+		require.Equal(t, f.Status, later.Status, "another status with every pass")
+		require.Equal(t, f.DaemonSets, later.DaemonSets, "other records with every pass")
+	}
+}
+
+// checkReadyBeside is about a Failed pod that does not keep the node from having recovered: it is handed back to the
+// DaemonSet controller, and another pod of the DaemonSet is Ready.
+func (w *world) checkReadyBeside(t *testing.T, decision recovery.Decision, pod recovery.Pod) {
+	t.Helper()
+
+	rec := decision.DaemonSets[pod.DaemonSetID()]
+	require.Equal(t, specs.DaemonSetPhaseRecovered, rec.Phase, "recovered beside a Failed pod: %+v", pod)
+	require.Equal(t, w.facts.Settings.RejectionCap, rec.Rejections)
+	require.Condition(t, func() bool {
+		for _, other := range w.pods {
+			if other.Name == rec.Replacement && other.Ready && !other.Failed && !other.Deleting && other.DaemonSetID() == pod.DaemonSetID() {
+				return true
+			}
+		}
+
+		return false
+	}, "no pod is Ready beside %+v", pod)
 }
 
 // apply publishes the decision and starts its deletes.

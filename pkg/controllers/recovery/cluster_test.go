@@ -49,6 +49,26 @@ type cluster struct {
 	// watchError fails every watch, nodeGone every look at the Node.
 	watchError error
 	nodeGone   bool
+	// recording is how long it takes to leave an event.
+	recording time.Duration
+	// panics names the call that panics, once.
+	panics string
+}
+
+// panicIn panics if that is what is asked for.
+func (c *cluster) panicIn(call string) {
+	c.mu.Lock()
+	due := c.panics == call
+
+	if due {
+		c.panics = ""
+	}
+
+	c.mu.Unlock()
+
+	if due {
+		panic(call)
+	}
 }
 
 func newCluster() *cluster {
@@ -67,6 +87,7 @@ func (c *cluster) set(change func()) {
 
 // connect is what the controller gets its connections from.
 func (c *cluster) connect(string) (recovery.Connection, error) {
+	c.panicIn("connect")
 	c.mu.Lock()
 	defer c.mu.Unlock()
 
@@ -175,6 +196,7 @@ func (c *connection) check() error {
 }
 
 func (c *connection) BootID(context.Context, string) (string, error) {
+	c.panicIn("BootID")
 	c.mu.Lock()
 	defer c.mu.Unlock()
 
@@ -186,6 +208,7 @@ func (c *connection) BootID(context.Context, string) (string, error) {
 }
 
 func (c *connection) WatchPods(ctx context.Context, node string, changed func([]core.Pod)) error {
+	c.panicIn("WatchPods")
 	c.set(func() { c.watching++ })
 	defer c.set(func() { c.watching-- })
 
@@ -211,6 +234,7 @@ func (c *connection) WatchPods(ctx context.Context, node string, changed func([]
 }
 
 func (c *connection) DeletePod(ctx context.Context, pod core.Pod) error {
+	c.panicIn("DeletePod")
 	c.mu.Lock()
 	onDelete, err := c.onDelete, c.check()
 	c.mu.Unlock()
@@ -244,7 +268,17 @@ func (c *connection) DeletePod(ctx context.Context, pod core.Pod) error {
 	return err
 }
 
-func (c *connection) RecordDeletion(_ context.Context, pod core.Pod, reason string, _ time.Time) error {
+func (c *connection) RecordDeletion(ctx context.Context, pod core.Pod, reason string, _ time.Time) error {
+	c.panicIn("RecordDeletion")
+
+	if c.recording > 0 {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(c.recording):
+		}
+	}
+
 	c.mu.Lock()
 	defer c.mu.Unlock()
 
@@ -253,7 +287,7 @@ func (c *connection) RecordDeletion(_ context.Context, pod core.Pod, reason stri
 	return nil
 }
 
-func (c *connection) Close() {}
+func (c *connection) Close() { c.panicIn("Close") }
 
 // leftover makes a pod one that the shutdown before this boot left behind.
 func leftover(pod *core.Pod) {

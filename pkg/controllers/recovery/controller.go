@@ -7,6 +7,7 @@ package recovery
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/cosi-project/runtime/pkg/controller"
@@ -29,6 +30,8 @@ import (
 // The zero value is set up for machined, as Controllers is without options.
 type DaemonSetRecoveryController struct {
 	config *config
+	// outcomes are those of deletes that the last run could not publish any more.
+	outcomes []recovery.Outcome
 }
 
 // Name implements controller.Controller.
@@ -72,12 +75,15 @@ func (ctrl *DaemonSetRecoveryController) Run(ctx context.Context, r controller.R
 
 // run reads, plans and applies until ctx is done or the state cannot be read or written.
 func (ctrl *DaemonSetRecoveryController) run(ctx context.Context, r controller.Runtime, logger *zap.Logger) error {
-	p := pass{config: defaultConfig(), r: r, logger: logger}
+	p := pass{config: defaultConfig(), r: r, logger: logger, outcomes: ctrl.outcomes}
 	if ctrl.config != nil {
 		p.config = *ctrl.config
 	}
 
-	defer p.endSession()
+	defer func() {
+		p.endSession()
+		ctrl.outcomes = p.outcomes
+	}()
 
 	timer := time.NewTimer(0) // the first pass
 	defer timer.Stop()
@@ -112,11 +118,11 @@ type pass struct {
 	r       controller.Runtime
 	logger  *zap.Logger
 	session *session
-	// orphans are outcomes that a session left when it ended.
-	orphans []recovery.Outcome
+	// outcomes are those of deletes that ended and have yet to be published.
+	outcomes []recovery.Outcome
 }
 
-// changed tells of news from the API server; it never does while there is no session.
+// changed is sent to when the API server has told something new. It is nil, and so never ready, while there is no session.
 func (p *pass) changed() <-chan struct{} {
 	if p.session == nil {
 		return nil
@@ -135,7 +141,7 @@ func (p *pass) reconcile(ctx context.Context) (time.Time, error) {
 	decision := recovery.Plan(facts, p.config.now())
 
 	// Publishing comes first, because it counts the deletes ahead of them.
-	if err := publish(ctx, p.r, facts, decision); err != nil {
+	if err := p.publish(ctx, facts, decision); err != nil {
 		return time.Time{}, err
 	}
 
@@ -175,11 +181,13 @@ func (p *pass) read(ctx context.Context) (recovery.Facts, sessionKey, error) {
 	}
 
 	if p.session != nil {
-		facts.Link, facts.Outcomes, facts.InFlight = p.session.take()
+		var outcomes []recovery.Outcome
+
+		facts.Link, outcomes, facts.InFlight = p.session.take(facts.Boot.Time)
+		p.outcomes = append(p.outcomes, outcomes...)
 	}
 
-	facts.Outcomes = append(facts.Outcomes, p.orphans...)
-	p.orphans = nil
+	facts.Outcomes = slices.Clone(p.outcomes)
 
 	return facts, key, nil
 }
@@ -218,10 +226,10 @@ func (p *pass) endSession() {
 		return
 	}
 
-	p.orphans = append(p.orphans, p.session.stop()...)
+	p.outcomes = append(p.outcomes, p.session.stop()...)
 	p.session = nil
 
-	if len(p.orphans) > 0 {
+	if len(p.outcomes) > 0 {
 		p.r.QueueReconcile()
 	}
 }

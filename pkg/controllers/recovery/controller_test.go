@@ -22,6 +22,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	core "github.com/talos-rebound/rebound/internal/recovery"
+	"github.com/talos-rebound/rebound/pkg/check"
 	"github.com/talos-rebound/rebound/pkg/controllers/recovery"
 	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
 )
@@ -429,12 +430,173 @@ func TestADaemonSetThatWantsNoPodHereAnyMoreIsReleased(t *testing.T) {
 		after(time.Second)
 		m.cluster.create("cilium", ready)
 
-		after(2*time.Minute - 2*time.Second)
+		after(5*time.Minute - 2*time.Second)
 		assert.Equal(t, specs.DaemonSetPhaseReplacing, m.daemonSet("old").Phase)
 		after(time.Second)
 		assert.Equal(t, specs.DaemonSetPhaseReleased, m.daemonSet("old").Phase)
 		after(10 * time.Second)
 		assert.Equal(t, specs.PhaseRecovered, m.phase())
+		assert.Equal(t, "DaemonSets: 1 did not come back (kube-system/old)", m.status().Message)
+	})
+}
+
+func TestADaemonSetThatDidNotComeBackIsLookedOutFor(t *testing.T) {
+	t.Parallel()
+
+	boot(t, func(m *machine) {
+		m.cluster.replaces = false
+		m.cluster.create("quota", leftover)
+		m.up()
+		after(15*time.Minute + 10*time.Second)
+		require.Equal(t, specs.PhaseRecovered, m.phase())
+
+		// The API server is away for a while, which is no reason to take anything back.
+		m.cluster.set(func() { m.cluster.away = errAway })
+		after(time.Hour)
+		assert.Equal(t, specs.PhaseRecovered, m.phase())
+		m.cluster.set(func() { m.cluster.away = nil })
+		after(time.Minute)
+		assert.Equal(t, specs.PhaseRecovered, m.phase())
+		assert.Equal(t, 1, m.cluster.watches())
+
+		// The quota was raised at last, and the kubelet rejects the pod.
+		pod := m.cluster.create("quota", rejected)
+		after(time.Second)
+		assert.False(t, m.cluster.has(pod))
+		assert.Equal(t, specs.PhaseRecovering, m.phase())
+
+		m.cluster.create("quota", ready)
+		after(10 * time.Second)
+		assert.Equal(t, specs.PhaseRecovered, m.phase())
+		assert.Equal(t, "DaemonSets: 1 recovered", m.status().Message)
+		assert.Zero(t, m.cluster.watches(), "nothing is missing any more")
+	})
+}
+
+func TestAnOutageIsNoTimeInWhichAReplacementStaysAway(t *testing.T) {
+	t.Parallel()
+
+	boot(t, func(m *machine) {
+		m.cluster.replaces = false
+		m.cluster.create("old", leftover)
+		m.up()
+		after(time.Second)
+		m.cluster.create("cilium", ready)
+
+		m.cluster.set(func() { m.cluster.away = errAway })
+		after(time.Hour)
+		m.cluster.set(func() { m.cluster.away = nil })
+		after(time.Minute)
+		assert.Equal(t, specs.DaemonSetPhaseReplacing, m.daemonSet("old").Phase)
+
+		after(5 * time.Minute)
+		assert.Equal(t, specs.DaemonSetPhaseReleased, m.daemonSet("old").Phase)
+	})
+}
+
+// A webhook on deletes, behind the very kube-proxy that is stuck, takes its time before it is ignored.
+func TestADeleteMayTakeAsLongAsAWebhookMay(t *testing.T) {
+	t.Parallel()
+
+	boot(t, func(m *machine) {
+		var tries atomic.Int32
+
+		m.cluster.onDelete = func(ctx context.Context, _ core.Pod) error {
+			tries.Add(1)
+
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(30 * time.Second):
+				return nil
+			}
+		}
+
+		m.cluster.create("kube-proxy", leftover)
+		m.up()
+		after(time.Minute)
+
+		assert.EqualValues(t, 1, tries.Load())
+		assert.Equal(t, specs.DaemonSetPhaseReplacing, m.daemonSet("kube-proxy").Phase)
+	})
+}
+
+func TestADeleteThatFailsAgainAndAgainIsBlocked(t *testing.T) {
+	t.Parallel()
+
+	boot(t, func(m *machine) {
+		m.cluster.onDelete = func(context.Context, core.Pod) error {
+			return apierrors.NewInternalError(errors.New("failed calling webhook"))
+		}
+
+		m.cluster.create("cilium", leftover)
+		m.up()
+		after(25 * time.Second)
+		assert.Equal(t, specs.PhaseRecovering, m.phase())
+
+		after(20 * time.Second)
+		assert.Equal(t, specs.PhaseDegraded, m.phase())
+		assert.Contains(t, m.status().Message, "kube-system/cilium: cannot delete cilium-1: ")
+		assert.Contains(t, m.status().Message, "failed calling webhook")
+
+		m.cluster.set(func() { m.cluster.onDelete = nil })
+		after(time.Minute)
+		assert.Equal(t, specs.DaemonSetPhaseReplacing, m.daemonSet("cilium").Phase)
+	})
+}
+
+func TestTheClockMayBeSetWhileTheNodeSettles(t *testing.T) {
+	t.Parallel()
+
+	for name, by := range map[string]time.Duration{"back": -time.Hour, "forward": time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			var ahead atomic.Int64
+
+			// They are called within the bubble, and both on the same clock.
+			clock := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+			booted := func() (time.Time, error) {
+				return time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(ahead.Load())), nil
+			}
+
+			boot(t, func(m *machine) {
+				m.up()
+				after(5 * time.Second)
+				ahead.Store(int64(by))
+				m.stage(runtime.MachineStageRunning) // a pass
+
+				after(4 * time.Second)
+				assert.Equal(t, specs.PhaseRecovering, m.phase())
+				after(time.Second)
+				assert.Equal(t, specs.PhaseRecovered, m.phase())
+				assert.Equal(t, 10*time.Second, m.status().FinishedAt.Sub(m.status().StartedAt))
+			}, recovery.WithClock(clock), recovery.WithBootTime(booted))
+		})
+	}
+}
+
+func TestAMachineWithoutKubernetesIsDisabled(t *testing.T) {
+	t.Parallel()
+
+	boot(t, func(m *machine) {
+		m.stage(runtime.MachineStageBooting)
+		after(time.Minute)
+		assert.Equal(t, specs.PhaseWaiting, m.phase())
+
+		m.stage(runtime.MachineStageRunning)
+		assert.Equal(t, specs.PhaseDisabled, m.phase())
+		assert.Equal(t, "this machine runs without Kubernetes", m.status().Message)
+		assert.Zero(t, m.cluster.connections())
+
+		// It is what Talos' own suite for such machines waits for (internal/integration/provision/k8s_less.go of the v1.14 line
+		// runs all of DefaultClusterChecks, where this one is).
+		require.NoError(t, check.AllRecovered(m.t.Context(), m.state, []string{"10.5.0.2"}, errors.New("skipped")))
+
+		// It is given a configuration with Kubernetes later.
+		m.cluster.create("cilium", leftover)
+		m.up()
+		assert.Len(t, m.cluster.deleted(), 1)
 	})
 }
 
@@ -646,23 +808,33 @@ func TestAWatchThatFailsAgainAndAgainIsPublishedOnce(t *testing.T) {
 func TestAPanicIsAProblemAndNotTheEndOfMachined(t *testing.T) {
 	t.Parallel()
 
-	boot(t, func(m *machine) {
-		var deletes atomic.Int32
+	for _, tc := range []struct{ call, message string }{
+		{"connect", "panic: connect"},
+		{"BootID", "panic: BootID"},
+		{"WatchPods", "panic: WatchPods"},
+		{"DeletePod", "kube-system/cilium: failed to delete cilium-1: panic: DeletePod"},
+		{"RecordDeletion", "kube-system/cilium: replacement cilium-2 is Pending"},
+		{"Close", "kube-system/cilium: replacement cilium-2 is Pending"},
+	} {
+		t.Run(tc.call, func(t *testing.T) {
+			t.Parallel()
 
-		m.cluster.onDelete = func(context.Context, core.Pod) error {
-			if deletes.Add(1) == 1 {
-				panic("a delete")
-			}
+			boot(t, func(m *machine) {
+				m.cluster.panics = tc.call
+				m.cluster.create("cilium", leftover)
+				m.up()
+				assert.Equal(t, tc.message, m.status().Message)
 
-			return nil
-		}
+				after(time.Second)
+				assert.Len(t, m.cluster.deleted(), 1)
 
-		m.cluster.create("cilium", leftover)
-		m.up()
-		assert.Equal(t, "kube-system/cilium: failed to delete cilium-1: panic: a delete", m.status().Message)
-		after(time.Second)
-		assert.Len(t, m.cluster.deleted(), 1)
-	})
+				m.cluster.become(t, "cilium", ready)
+				after(10 * time.Second)
+				assert.Equal(t, specs.PhaseRecovered, m.phase())
+				assert.Empty(t, m.cluster.panics, "it has panicked")
+			})
+		})
+	}
 }
 
 // broken is a runtime whose state cannot be read. The error is the one that COSI takes for a wish to end.

@@ -22,7 +22,7 @@ const (
 	// no burst when a whole cluster reboots.
 	parallelDeletes = 4
 
-	// A delete that fails is retried at these intervals before it is given up until the next decision.
+	// A delete that fails is retried at these intervals, until no other try is begun and it is left to the next decision.
 	retryInterval = 500 * time.Millisecond
 	retryJitter   = 100 * time.Millisecond
 	retryTime     = 10 * time.Second
@@ -56,20 +56,27 @@ func (s *session) delete(verdict recovery.Verdict) {
 		}
 
 		s.update(func() {
-			delete(s.inFlight, pod.UID)
-
 			s.outcomes = append(s.outcomes, recovery.Outcome{
-				DaemonSet: pod.DaemonSetID(), PodUID: pod.UID, At: s.config.now(), Result: result, Error: describe(err),
+				DaemonSet: pod.DaemonSetID(), PodUID: pod.UID, Result: result, Error: describe(err),
 			})
 		})
 
 		if result == recovery.ResultDeleted {
 			// The pod is gone whether or not the event gets through.
-			if err := connection.RecordDeletion(connection.ctx, pod, verdict.Reason, s.config.now()); err != nil {
+			if err := s.recordDeletion(connection, pod, verdict.Reason); err != nil {
 				s.logger.Debug("failed to record the delete of a pod", zap.String("pod", pod.Name), zap.Error(err))
 			}
 		}
+
+		// Until now the connection was needed, though the node may have recovered.
+		s.update(func() { delete(s.inFlight, pod.UID) })
 	})
+}
+
+func (s *session) recordDeletion(connection *connected, pod recovery.Pod, reason string) (err error) {
+	defer s.recoverTo(&err)
+
+	return connection.RecordDeletion(connection.ctx, pod, reason, s.config.now())
 }
 
 // tryDelete deletes the pod, again and again for a while if need be. The error is that of the last try; nil if there was
@@ -93,8 +100,9 @@ func (s *session) tryDelete(connection *connected, pod recovery.Pod) (result rec
 
 	// What it returns joins the errors of all tries, where the last one alone tells how it ended.
 	_ = retry.Exponential(retryTime, retry.WithUnits(retryInterval), retry.WithJitter(retryJitter)).
-		RetryWithContext(connection.ctx, func(ctx context.Context) error {
-			last = s.deleteOnce(ctx, connection, pod)
+		RetryWithContext(connection.ctx, func(context.Context) error {
+			// Not the context that the time for new tries ends: a try that a webhook holds up would never be answered.
+			last = s.deleteOnce(connection.ctx, connection, pod) //nolint:contextcheck // as it says above
 
 			if isFinal(last) {
 				return last

@@ -12,7 +12,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/cosi-project/runtime/pkg/controller"
 	"github.com/cosi-project/runtime/pkg/resource"
 	"github.com/cosi-project/runtime/pkg/resource/meta"
 	"github.com/cosi-project/runtime/pkg/safe"
@@ -42,6 +41,7 @@ type machine struct {
 	state   state.State
 	cluster *cluster
 	options []recovery.Option
+	spy     *spy
 	stop    func()
 }
 
@@ -60,7 +60,7 @@ func boot(t *testing.T, test func(*machine), options ...recovery.Option) {
 			&v1alpha1.Service{}, &k8s.Nodename{}, &k8s.KubeletLifecycle{}, &k8s.KubeletKubeconfig{}, &runtime.MachineStatus{},
 		}, recoveryres.ResourceDefinitions()...)
 
-		m := &machine{t: t, state: ctest.NewState(t, definitions...), cluster: newCluster()}
+		m := &machine{t: t, state: ctest.NewState(t, definitions...), cluster: newCluster(), spy: &spy{}}
 		m.options = append([]recovery.Option{
 			recovery.WithBootIDPath(path),
 			recovery.WithBootTime(func() (time.Time, error) { return booted, nil }),
@@ -75,14 +75,14 @@ func boot(t *testing.T, test func(*machine), options ...recovery.Option) {
 
 // start starts the controllers.
 func (m *machine) start() {
-	m.stop = ctest.Start(m.t, m.state, m.controllers()...)
-}
-
-func (m *machine) controllers() []controller.Controller {
 	controllers, err := recovery.Controllers(m.options...)
 	require.NoError(m.t, err)
 
-	return controllers
+	for i := range controllers {
+		controllers[i] = spied{Controller: controllers[i], spy: m.spy}
+	}
+
+	m.stop = ctest.Start(m.t, m.state, controllers...)
 }
 
 // up brings the kubelet up as Talos does, one resource after the other.

@@ -7,30 +7,33 @@ package recovery
 import (
 	"context"
 	"fmt"
+	"slices"
 
-	"github.com/cosi-project/runtime/pkg/controller"
 	"github.com/cosi-project/runtime/pkg/safe"
 
 	"github.com/talos-rebound/rebound/internal/recovery"
 	recoveryres "github.com/talos-rebound/rebound/pkg/resources/recovery"
 )
 
-// publish writes what has changed since was was published. It may be repeated.
+// publish writes what has changed since was was published. It may be repeated: an outcome whose DaemonSet was written is
+// not entered once more, should the rest fail.
 //
 // The DaemonSets come first: whoever sees the node recovered must not find a DaemonSet that is not.
-func publish(ctx context.Context, r controller.ReaderWriter, was recovery.Facts, decision recovery.Decision) error {
+func (p *pass) publish(ctx context.Context, was recovery.Facts, decision recovery.Decision) error {
 	for id, spec := range decision.DaemonSets {
 		if before, published := was.DaemonSets[id]; published && before == spec {
 			continue
 		}
 
-		if err := safe.WriterModify(ctx, r, recoveryres.NewDaemonSetRecovery(id), func(res *recoveryres.DaemonSetRecovery) error {
+		if err := safe.WriterModify(ctx, p.r, recoveryres.NewDaemonSetRecovery(id), func(res *recoveryres.DaemonSetRecovery) error {
 			*res.TypedSpec() = spec
 
 			return nil
 		}); err != nil {
 			return fmt.Errorf("failed to publish the recovery of DaemonSet %q: %w", id, err)
 		}
+
+		p.outcomes = slices.DeleteFunc(p.outcomes, func(outcome recovery.Outcome) bool { return outcome.DaemonSet == id })
 	}
 
 	for id := range was.DaemonSets {
@@ -38,18 +41,20 @@ func publish(ctx context.Context, r controller.ReaderWriter, was recovery.Facts,
 			continue
 		}
 
-		if err := r.Destroy(ctx, recoveryres.NewDaemonSetRecovery(id).Metadata()); err != nil {
+		if err := p.r.Destroy(ctx, recoveryres.NewDaemonSetRecovery(id).Metadata()); err != nil {
 			return fmt.Errorf("failed to remove the recovery of DaemonSet %q: %w", id, err)
 		}
 	}
 
-	if err := safe.WriterModify(ctx, r, recoveryres.NewRecoveryStatus(), func(res *recoveryres.RecoveryStatus) error {
+	if err := safe.WriterModify(ctx, p.r, recoveryres.NewRecoveryStatus(), func(res *recoveryres.RecoveryStatus) error {
 		*res.TypedSpec() = decision.Status
 
 		return nil
 	}); err != nil {
 		return fmt.Errorf("failed to publish the recovery status: %w", err)
 	}
+
+	p.outcomes = nil
 
 	return nil
 }

@@ -7,6 +7,7 @@ package recovery
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/cosi-project/runtime/pkg/controller"
 	"github.com/cosi-project/runtime/pkg/resource"
@@ -37,7 +38,7 @@ func readGate(ctx context.Context, r controller.Reader) (recovery.Gate, error) {
 	if service != nil {
 		gate.KubeletRunning = service.TypedSpec().Running
 		gate.KubeletHealthy = service.TypedSpec().Healthy
-		gate.Since = service.Metadata().Created()
+		gate.KubeletStart = service.Metadata().Created().UTC().Format(time.RFC3339Nano)
 	}
 
 	lifecycle, err := get[*k8s.KubeletLifecycle](ctx, r, k8s.KubeletLifecycleID)
@@ -48,10 +49,7 @@ func readGate(ctx context.Context, r controller.Reader) (recovery.Gate, error) {
 	if lifecycle != nil {
 		gate.LifecyclePresent = true
 		gate.LifecycleTearingDown = lifecycle.Metadata().Phase() == resource.PhaseTearingDown
-
-		if created := lifecycle.Metadata().Created(); created.After(gate.Since) {
-			gate.Since = created
-		}
+		gate.KubeletStart += " " + lifecycle.Metadata().Created().UTC().Format(time.RFC3339Nano)
 	}
 
 	machine, err := get[*runtime.MachineStatus](ctx, r, runtime.MachineStatusID)
@@ -64,6 +62,7 @@ func readGate(ctx context.Context, r controller.Reader) (recovery.Gate, error) {
 		gate.Stage = stage.String()
 		// "running" alone would wait for every service, and an extension that never comes up would keep the CNI away.
 		gate.InService = stage == runtime.MachineStageBooting || stage == runtime.MachineStageRunning
+		gate.Booted = stage == runtime.MachineStageRunning
 	}
 
 	nodename, err := get[*k8s.Nodename](ctx, r, k8s.NodenameID)

@@ -50,12 +50,14 @@ type session struct {
 	work   sync.WaitGroup
 	slots  chan struct{}
 
-	mu       sync.Mutex
-	link     recovery.Link
-	problem  string // the last one that was logged, "" once all was well
-	current  *connected
-	inFlight map[string]bool
-	outcomes []recovery.Outcome
+	mu   sync.Mutex
+	link recovery.Link
+	// syncedBoot is the time of the boot as it was when link.SyncedAt was; that is on the same clock.
+	syncedBoot time.Time
+	problem    string // the last one that was logged, "" once all was well
+	current    *connected
+	inFlight   map[string]bool
+	outcomes   []recovery.Outcome
 }
 
 // connected is one connection of a session. Its context ends when the connection breaks.
@@ -97,15 +99,20 @@ func (s *session) stop() []recovery.Outcome {
 	return s.outcomes
 }
 
-// take returns what is known now. Each outcome is returned once.
-func (s *session) take() (recovery.Link, []recovery.Outcome, map[string]bool) {
+// take returns what is known now, on the clock on which this boot began at booted. Each outcome is returned once.
+func (s *session) take(booted time.Time) (recovery.Link, []recovery.Outcome, map[string]bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
 	outcomes := s.outcomes
 	s.outcomes = nil
 
-	return s.link, outcomes, maps.Clone(s.inFlight)
+	link := s.link
+	if !link.SyncedAt.IsZero() && !s.syncedBoot.IsZero() && !booted.IsZero() {
+		link.SyncedAt = link.SyncedAt.Add(booted.Sub(s.syncedBoot))
+	}
+
+	return link, outcomes, maps.Clone(s.inFlight)
 }
 
 // update changes what is known and tells the controller.
@@ -184,7 +191,7 @@ func (s *session) connect(ctx context.Context) (err error) {
 	err = connection.WatchPods(ctx, s.key.node, func(pods []recovery.Pod) {
 		s.update(func() {
 			if s.link.SyncedAt.IsZero() {
-				s.link.SyncedAt = s.config.now().UTC()
+				s.link.SyncedAt, s.syncedBoot = s.config.now().UTC(), s.config.readBoot().Time
 			}
 
 			s.problem, s.link.Error, s.link.Pods = "", "", pods

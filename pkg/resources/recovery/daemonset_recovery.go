@@ -18,13 +18,13 @@ import (
 const DaemonSetRecoveryType = resource.Type("DaemonSetRecoveries.recovery.talos.dev")
 
 // DaemonSetRecovery tells what became of one DaemonSet's pod on this node since its boot. Its id is
-// "<namespace>/<name>" of the DaemonSet.
+// "<namespace>/<name>" of the DaemonSet, and "<namespace>/<group>/<name>" for one of an API group other than apps.
 type DaemonSetRecovery = typed.Resource[DaemonSetRecoverySpec, DaemonSetRecoveryExtension]
 
 // DaemonSetRecoverySpec is the spec of DaemonSetRecovery.
 type DaemonSetRecoverySpec = specs.DaemonSetRecovery
 
-// NewDaemonSetRecovery makes an empty DaemonSetRecovery. The id is "<namespace>/<name>" of the DaemonSet.
+// NewDaemonSetRecovery makes an empty DaemonSetRecovery.
 func NewDaemonSetRecovery(id resource.ID) *DaemonSetRecovery {
 	return typed.NewResource[DaemonSetRecoverySpec, DaemonSetRecoveryExtension](
 		resource.NewMetadata(NamespaceName, DaemonSetRecoveryType, id, resource.VersionUndefined),

@@ -26,8 +26,10 @@ type DaemonSetRecovery struct {
 	// Attempts counts the pods whose delete was tried in this boot; trying one pod again does not count.
 	Attempts int `yaml:"attempts" protobuf:"7"`
 	// Rejections counts those of Attempts that had started in this boot: they delay the next one, and their number is capped.
+	// The others are what the boots before left behind, which is a finite number; only their rate is bounded.
 	Rejections int `yaml:"rejections" protobuf:"8"`
-	// Deleted counts the pods that these attempts deleted; a pod that somebody else deleted first is not counted.
+	// Deleted counts the pods that these attempts deleted; a pod that somebody else deleted first is not counted, nor one
+	// whose delete was cut short by a shutdown or a lost connection, which tells nobody whether it was carried out.
 	Deleted int `yaml:"deleted" protobuf:"9"`
 	// AttemptedAt is when the delete of FailedPod was first tried; zero if it was not.
 	AttemptedAt time.Time `yaml:"attemptedAt,omitempty" protobuf:"10"`
@@ -44,8 +46,11 @@ type DaemonSetRecovery struct {
 	Replacement string `yaml:"replacementPod,omitempty" protobuf:"15"`
 	// ReplacementStatus says in a few words why Replacement is not Ready; empty if it is.
 	ReplacementStatus string `yaml:"replacementStatus,omitempty" protobuf:"16"`
-	// FinishedAt is when the phase became recovered or released; zero before.
+	// FinishedAt is when the phase became recovered, released, skipped or unrelated; zero in the others.
 	FinishedAt time.Time `yaml:"finishedAt,omitempty" protobuf:"17"`
 	// APIGroup is the API group of the DaemonSet, and so tells whose controller it has.
 	APIGroup string `yaml:"apiGroup" protobuf:"18"`
+	// FailedPodCreatedAt is when FailedPod was created, on the clock of the API server. A pod that is not older shows by its
+	// owner whether the DaemonSet has been deleted and created again.
+	FailedPodCreatedAt time.Time `yaml:"failedPodCreatedAt,omitempty" protobuf:"19"`
 }

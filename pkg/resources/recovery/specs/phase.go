@@ -31,7 +31,9 @@ const (
 	DaemonSetPhaseReplacing // replacing
 	// DaemonSetPhaseRecovered means that a replacement is Ready.
 	DaemonSetPhaseRecovered // recovered
-	// DaemonSetPhaseReleased means that no replacement came: the DaemonSet does not want a pod on this node any more.
+	// DaemonSetPhaseReleased means that no replacement came and that the node's health no longer waits for one. Why is not
+	// known: the DaemonSet may not want a pod on this node any more, or its pods may not be created. One that comes later in
+	// this boot is looked after again.
 	DaemonSetPhaseReleased // released
 	// DaemonSetPhaseExhausted means that the pods of the DaemonSet failed so often in this boot that deleting them is
 	// left to the DaemonSet controller and its back-off.

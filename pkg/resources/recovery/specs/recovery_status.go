@@ -20,10 +20,20 @@ type RecoveryStatus struct {
 	Message string `yaml:"message" protobuf:"4"`
 	// Counts sums up the DaemonSetRecoveries.
 	Counts Counts `yaml:"counts" protobuf:"5"`
-	// StartedAt is when the node's pods were first looked at; zero while the phase is waiting for the kubelet.
+	// StartedAt is when the node's pods were first looked at after the kubelet had started, or again after they had recovered;
+	// zero while the kubelet has yet to come.
 	StartedAt time.Time `yaml:"startedAt,omitempty" protobuf:"6"`
 	// FinishedAt is when the phase became recovered; zero before.
 	FinishedAt time.Time `yaml:"finishedAt,omitempty" protobuf:"7"`
+	// BootedAt is when the kernel started, on the clock that all times here and in the DaemonSetRecoveries are on. When that
+	// clock is set, they are all moved with it, so that the time between two of them stays what it was.
+	BootedAt time.Time `yaml:"bootedAt,omitempty" protobuf:"8"`
+	// LeftoversBefore is the time before which a pod must have started to be of an earlier boot: the earliest BootedAt since
+	// the kubelet first came up in this boot. It is not moved with the clock, since the times of pods are not either.
+	LeftoversBefore time.Time `yaml:"leftoversBefore,omitempty" protobuf:"9"`
+	// KubeletStart tells the start of the kubelet that this status speaks of from others: it says when Talos created the service
+	// and its lifecycle, on the clock of that moment.
+	KubeletStart string `yaml:"kubeletStart,omitempty" protobuf:"10"`
 }
 
 // Counts are numbers of DaemonSets in this boot, except Deleted, which is a number of pods.
@@ -34,7 +44,7 @@ type Counts struct {
 	Deleted int `yaml:"deleted" protobuf:"2"`
 	// Recovered counts those whose replacement is Ready.
 	Recovered int `yaml:"recovered" protobuf:"3"`
-	// Released counts those that do not want a pod on this node any more.
+	// Released counts those for which no replacement came, and that are not waited for any more.
 	Released int `yaml:"released" protobuf:"4"`
 	// Exhausted counts those handed back to the DaemonSet controller.
 	Exhausted int `yaml:"exhausted" protobuf:"5"`

@@ -1,0 +1,94 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package recovery
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
+)
+
+// clockTolerance is how far the time of the boot may seem to move before the clock counts as set: two clocks are read one
+// after the other to tell it.
+const clockTolerance = time.Second
+
+// followClock moves what was published to the present clock, if that was set since. The time since the kernel started is
+// the same on every clock, and so is the time between two moments of one boot: to move them all by as much as the time of
+// the boot keeps every wait as long as it was. (A pause of a virtual machine that CLOCK_BOOTTIME does not count looks
+// the same, and is treated the same.)
+func (p *planner) followClock() {
+	p.bootedAt = p.facts.Boot.Time.UTC().Round(0)
+
+	was := p.facts.Status
+	if was.BootedAt.IsZero() || p.facts.Boot.Time.IsZero() {
+		return
+	}
+
+	step := p.bootedAt.Sub(was.BootedAt)
+	if step.Abs() < clockTolerance {
+		p.bootedAt = was.BootedAt // no news
+
+		return
+	}
+
+	move(step, &p.facts.Status.StartedAt, &p.facts.Status.FinishedAt)
+
+	p.facts.DaemonSets = maps.Clone(p.facts.DaemonSets)
+
+	for id, rec := range p.facts.DaemonSets {
+		move(step, &rec.AttemptedAt, &rec.DeletedAt, &rec.NextAttemptAt, &rec.FinishedAt)
+		p.facts.DaemonSets[id] = rec
+	}
+}
+
+// move moves the times that are known.
+func move(step time.Duration, times ...*time.Time) {
+	for _, t := range times {
+		if !t.IsZero() {
+			*t = t.Add(step)
+		}
+	}
+}
+
+// isFromThisBoot tells whether the kubelet saw the pod first in this boot. What it wrote before the clock was set is still
+// on the old one. So the earliest time of the boot counts: rather a leftover is taken for a pod of this boot than the
+// other way round, as its reason tells a leftover as well. Before the kubelet came up first, the clock may have been
+// anything.
+//
+// A pod that was shut down cannot have started in the future: the clock was ahead before this boot.
+func (p *planner) isFromThisBoot(pod Pod) bool {
+	if pod.since().After(p.now) && slices.Contains(shutdownReasons, pod.Reason) {
+		return false
+	}
+
+	return !pod.since().Before(p.leftoversBefore)
+}
+
+// earliestBoot returns the time before which a pod must have started to be of an earlier boot.
+func (p *planner) earliestBoot() time.Time {
+	was := p.facts.Status.LeftoversBefore
+	if was.IsZero() || p.bootedAt.Before(was) {
+		return p.bootedAt
+	}
+
+	return was
+}
+
+// publishClock enters what the next decision has to know about the clock.
+func (p *planner) publishClock(status *specs.RecoveryStatus) {
+	status.BootedAt = p.facts.Status.BootedAt
+	if !p.facts.Boot.Time.IsZero() {
+		status.BootedAt = p.bootedAt
+	}
+
+	status.LeftoversBefore = p.facts.Status.LeftoversBefore
+	if p.local == ObstacleNone {
+		status.LeftoversBefore = p.leftoversBefore
+	}
+
+	status.KubeletStart = p.facts.Gate.KubeletStart
+}
