@@ -14,6 +14,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/util/retry"
 )
 
@@ -89,6 +90,20 @@ func Sysctl(name, value string) DaemonSetOption {
 	return func(daemonSet *appsv1.DaemonSet) {
 		daemonSet.Spec.Template.Spec.SecurityContext = &corev1.PodSecurityContext{
 			Sysctls: []corev1.Sysctl{{Name: name, Value: value}},
+		}
+	}
+}
+
+// MaxSurge lets an update start a new pod before the old one has ended. The
+// DaemonSet controller then also creates a pod although a Failed one is there.
+func MaxSurge() DaemonSetOption {
+	return func(daemonSet *appsv1.DaemonSet) {
+		daemonSet.Spec.UpdateStrategy = appsv1.DaemonSetUpdateStrategy{
+			Type: appsv1.RollingUpdateDaemonSetStrategyType,
+			RollingUpdate: &appsv1.RollingUpdateDaemonSet{
+				MaxSurge:       new(intstr.FromInt32(1)),
+				MaxUnavailable: new(intstr.FromInt32(0)),
+			},
 		}
 	}
 }

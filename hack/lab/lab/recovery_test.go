@@ -241,6 +241,8 @@ func TestFailedPodIsReplacedWhileTheDaemonSetControllerBacksOff(t *testing.T) {
 			DeletedAt:    record.DeletedAt,
 			Replacement:  onlyPodOf(ctx, t, cluster, daemonSet, node).Name,
 			FinishedAt:   record.FinishedAt,
+
+			FailedPodCreatedAt: was.CreationTimestamp.UTC(),
 		}, record)
 
 		assertEvent(ctx, t, cluster, daemonSet, node, was)
@@ -404,6 +406,45 @@ func TestPodHeldByAFinalizerBlocksTheRecoveryUntilItIsLetGo(t *testing.T) {
 
 	_, err = node.WaitDaemonSetPodsReady(ctx)
 	require.NoError(t, err)
+}
+
+func TestSurgeLeavesMorePodsBehindThanOneShutdownDoesOtherwise(t *testing.T) {
+	t.Parallel()
+
+	// How many pods are left behind depends on how busy the machine is; these are always fewer.
+	const limit = 2
+
+	cluster := shared(t)
+	ctx := within(t, 3*time.Minute)
+	name, label, selector := own("surge")
+
+	node := addNode(ctx, t, cluster, name, label, lab.WithRebound(lab.SettleTime(time.Second), lab.RejectionCap(limit)))
+	daemonSet := apply(ctx, t, cluster, lab.DaemonSet(name, "proxy", selector, lab.MaxSurge()))
+
+	_, err := node.WaitDaemonSetPodsReady(ctx)
+	require.NoError(t, err)
+
+	suspendBackOff(ctx, t, cluster, name)
+	require.NoError(t, node.Stop(ctx))
+
+	left := 0
+
+	for _, pod := range podsIn(ctx, t, cluster, name) {
+		// The last one may have come too late to be rejected.
+		if pod.Status.Phase == corev1.PodFailed {
+			left++
+		}
+	}
+
+	t.Logf("one shutdown left %d Failed pods behind", left)
+	require.Greater(t, left, limit, "more than the limit for pods that are rejected in one boot")
+
+	require.NoError(t, node.Start(ctx))
+
+	status := awaitPhase(ctx, t, node, specs.PhaseRecovered)
+	assert.Equal(t, specs.Counts{Found: 1, Deleted: left, Recovered: 1}, status.Counts)
+	assert.Equal(t, corev1.PodRunning, onlyPodOf(ctx, t, cluster, daemonSet, node).Status.Phase)
+	assert.Len(t, deletesOf(t, cluster, node), left)
 }
 
 // apply creates or changes the DaemonSet.
