@@ -12,7 +12,13 @@ export GOWORK := off
 # Tools come from a module of their own. The path is absolute because the lab is linted from its own folder.
 TOOL := go tool -modfile='$(CURDIR)/hack/tools/go.mod'
 
-MODULES := . hack/lab hack/tools
+# Every module of the repository, and those of them that have code of ours.
+MODULES := . $(patsubst %/go.mod,%,$(wildcard cmd/*/go.mod hack/*/go.mod))
+CODE := $(filter-out hack/tools,$(MODULES))
+
+# How the tests of a module run. The lab starts processes and keeps real time, so it runs without the race detector.
+HOW = -race -timeout 10m
+HOW-hack/lab = -timeout 40m
 
 # What go.mod would say with the modules of other versions of Talos.
 MODFILES := $(wildcard hack/compat/*.mod)
@@ -42,23 +48,21 @@ up: ## Start a lab that stays up, for talosctl, kubectl and rebound (WORKERS=2 S
 	go build -o build/lab-bin/rebound ./cmd/rebound
 	build/lab-bin/lab up --workers '$(WORKERS)' --stock '$(STOCK)' --out build/lab/up
 
-# The lab starts processes and keeps real time, so it runs without the race detector. It runs even if the root fails:
-# one red module must not hide the other.
+# All of them run even if one fails: one red module must not hide the others.
 .PHONY: test
 test: ## Run every test of every module
 	@failed=; \
-	echo '==> tests of the root module'; \
-	go test -race -timeout 10m $(TESTFLAGS) ./... || failed+=' root'; \
-	echo '==> tests of hack/lab'; \
-	(cd hack/lab && go test -timeout 40m $(TESTFLAGS) ./...) || failed+=' hack/lab'; \
+	$(foreach module,$(CODE),\
+		echo '==> tests of $(module)'; \
+		(cd '$(module)' && go test $(or $(HOW-$(module)),$(HOW)) $(TESTFLAGS) ./...) || failed+=' $(module)';) \
 	if [[ -n $$failed ]]; then echo "==> FAILED:$$failed"; exit 1; fi
 
 .PHONY: lint
 lint: ## Run the linters, and check that go.mod files are tidy and generated files are current
-	@echo '==> golangci-lint of the root module'
-	@$(TOOL) golangci-lint run ./...
-	@echo '==> golangci-lint of hack/lab'
-	@cd hack/lab && $(TOOL) golangci-lint run ./...
+	@for module in $(CODE); do \
+		echo "==> golangci-lint of $$module"; \
+		(cd "$$module" && $(TOOL) golangci-lint run ./...); \
+	done
 	@for module in $(MODULES); do \
 		echo "==> go mod tidy -diff in $$module"; \
 		(cd "$$module" && go mod tidy -diff) || { echo "run go mod tidy in $$module and commit the result"; exit 1; }; \
@@ -76,7 +80,7 @@ lint: ## Run the linters, and check that go.mod files are tidy and generated fil
 
 .PHONY: generate
 generate: ## Write the generated Go files again
-	go generate ./...
+	@for module in $(CODE); do (cd "$$module" && go generate ./...); done
 
 .PHONY: bench
 bench: ## Run every benchmark of the root module

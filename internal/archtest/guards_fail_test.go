@@ -95,8 +95,8 @@ func TestImportDirectionCanFail(t *testing.T) {
 			},
 			expected: []string{
 				"hack/lab/main.go:1: hack/lab imports cmd/rebound/options, against the arrows: of ours it may import only " +
-					"internal/cli, internal/ctest, internal/embed, internal/kube, internal/recovery, internal/talosapi, pkg/check, pkg/controllers, " +
-					"pkg/resources, pkg/resources/recovery/specs; move what it needs there, or let its caller pass it in",
+					"internal/agent, internal/cli, internal/ctest, internal/embed, internal/kube, internal/recovery, internal/talosapi, " +
+					"pkg/check, pkg/controllers, pkg/resources, pkg/resources/recovery/specs; move what it needs there, or let its caller pass it in",
 			},
 		},
 		{
@@ -106,7 +106,8 @@ func TestImportDirectionCanFail(t *testing.T) {
 			},
 			expected: []string{
 				"internal/cli/cli.go:1: internal/cli imports internal/ctest, against the arrows: of ours it may import only " +
-					"internal/embed, internal/kube, internal/recovery, pkg/check, pkg/controllers, pkg/resources, pkg/resources/recovery/specs; " +
+					"internal/agent, internal/embed, internal/kube, internal/recovery, pkg/check, pkg/controllers, pkg/resources, " +
+					"pkg/resources/recovery/specs; " +
 					"move what it needs there, or let its caller pass it in",
 			},
 		},
@@ -118,9 +119,9 @@ func TestImportDirectionCanFail(t *testing.T) {
 			},
 			expected: []string{
 				"internal/kubeconfig has no place in the arrows: put the code where it is used, or add the folder to arrows in " +
-					"internal/archtest and to the picture in README.md",
+					"internal/archtest and to the picture in internal/doc.go",
 				"internal/util has no place in the arrows: put the code where it is used, or add the folder to arrows in " +
-					"internal/archtest and to the picture in README.md",
+					"internal/archtest and to the picture in internal/doc.go",
 			},
 		},
 	} {

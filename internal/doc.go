@@ -1,0 +1,43 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+// Package internal has no code. It holds the picture of the whole, once.
+//
+// # Architecture
+//
+//	                    machined                                             control plane
+//	┌───────────────────────────────────────────────────────┐
+//	│  Service kubelet · KubeletLifecycle · MachineStatus   │
+//	│  Nodename · KubeletKubeconfig                         │
+//	│        │ inputs                                       │
+//	│        ▼                                              │   list, watch, delete own pods
+//	│  DaemonSetRecoveryController ─────────────────────────┼──────────────────▶ kube-apiserver
+//	│   read ──▶ plan ──▶ publish ──▶ apply                 │   identity system:node:<name>
+//	│             │           │                             │                        │
+//	│   internal/recovery     ▼ outputs                     │                        ▼
+//	│   (pure: no clock,   RecoveryStatus                   │               DaemonSet controller
+//	│   no client)         DaemonSetRecovery                │               creates the replacement
+//	└───────────────────────────────────────────────────────┘
+//
+// talosctl health and rebound health read the two resources of every node through the Talos API (pkg/check).
+//
+// # Folders
+//
+// Imports go one way, and a test keeps it so (internal/archtest): cmd, internal/cli, pkg/check and pkg/controllers,
+// internal/recovery and internal/kube, pkg/resources.
+//
+//   - pkg/resources/recovery: the two COSI resources; specs has their data
+//   - pkg/controllers/recovery: the controller, and Controllers that makes it
+//   - pkg/check: the health check; Judge is apart from Fetch, and AllRecovered is for Talos
+//   - internal/recovery: the decision, one pure function, Plan(facts, now)
+//   - internal/kube: the API server, seen with the node's identity
+//   - cmd/rebound, internal/cli: the command for operators and for those who build Talos
+//   - internal/embed: what puts rebound into a source tree of Talos
+//   - internal/talosapi: a Talos API on loopback with the rules of machined and apid, for the tests and the lab
+//   - internal/ctest, internal/archtest: an in-memory COSI runtime for tests, and tests that keep this page true
+//   - hack/lab: the lab and the demo, a module of its own
+//   - hack/tools, hack/compat: the tools, pinned, and go.mod with the modules of other versions of Talos
+//
+// A new capability gets packages of the same shape: facts are read, a pure core plans, and what it planned is applied.
+package internal
