@@ -31,11 +31,11 @@ func requireRebound(text []byte, version, dir string) ([]byte, error) {
 	}
 
 	if semver.Canonical(version) != version {
-		return nil, fmt.Errorf("version %q of rebound: it is not of the form v1.2.3", version)
+		return nil, fmt.Errorf("%q is not a version of rebound: it is not of the form v1.2.3", version)
 	}
 
 	if err := module.Check(Module, version); err != nil {
-		return nil, fmt.Errorf("version %q of rebound: %w", version, err)
+		return nil, fmt.Errorf("%q is not a version of rebound: %w", version, err)
 	}
 
 	changed := appendStatement(text, fmt.Sprintf("require %s %s", Module, version))

@@ -377,11 +377,11 @@ func TestWhatIsNotUnderstoodIsRefused(t *testing.T) {
 		edit func(tree fstest.MapFS)
 		says string
 	}{
-		{"an empty folder", func(tree fstest.MapFS) { clear(tree) }, "this is not a source tree of Talos: open go.mod"},
-		{"another module", rewrite("go.mod", "siderolabs/talos\n", "siderolabs/omni\n"), `go.mod is of module "github.com/siderolabs/omni"`},
+		{"an empty folder", func(tree fstest.MapFS) { clear(tree) }, "this is not a source tree of Talos: it has no go.mod; expected is a checkout of github.com/siderolabs/talos"},
+		{"another module", rewrite("go.mod", "siderolabs/talos\n", "siderolabs/omni\n"), `its go.mod is that of "github.com/siderolabs/omni"`},
 		{"no version", func(tree fstest.MapFS) { delete(tree, tagPath) }, "the version of Talos is unknown: open " + tagPath},
 		{"a strange version", rewrite(tagPath, "v1.13.9", "undefined"), `the version of Talos is unknown: ` + tagPath + ` says "undefined"`},
-		{"a version too old", rewrite(tagPath, "v1.13.9", "v1.13.4"), "Talos v1.13.4 is not supported; rebound can be embedded in v1.13.5 and later 1.13 releases, and the v1.14 line"},
+		{"a version too old", rewrite(tagPath, "v1.13.9", "v1.13.4"), "Talos v1.13.4 is not supported: rebound can be embedded in v1.13.5 and later 1.13 releases, and the v1.14 line"},
 		{"a version too new", rewrite(tagPath, "v1.13.9", "v1.15.0-alpha.0"), "Talos v1.15.0-alpha.0 is not supported"},
 		{"a missing file", func(tree fstest.MapFS) { delete(tree, statePath) }, statePath + ": this file is missing"},
 		{"a file that does not parse", rewrite(controllerPath, "package v1alpha2", "packet v1alpha2"), controllerPath + ": failed to parse it: " + controllerPath + ":1:1"},
@@ -448,7 +448,7 @@ func TestAWrongVersionIsRefused(t *testing.T) {
 
 	for _, version := range []string{"", "0.1.0", "latest", "v2.0.0", "v0.1", "v0.1.0+incompatible"} {
 		_, err := embed.NewPlan(talos(), embed.Options{Version: version})
-		require.ErrorContains(t, err, "go.mod: version \""+version+"\" of rebound", version)
+		require.ErrorContains(t, err, "go.mod: \""+version+"\" is not a version of rebound", version)
 	}
 }
 

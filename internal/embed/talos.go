@@ -24,12 +24,14 @@ const supported = "v1.13.5 and later 1.13 releases, and the v1.14 line"
 // TalosVersion returns the version of a tree of Talos, or why nothing can be embedded in it.
 func TalosVersion(tree fs.FS) (string, error) {
 	text, err := fs.ReadFile(tree, goModPath)
-	if err != nil {
-		return "", fmt.Errorf("this is not a source tree of Talos: %w", err)
-	}
 
-	if name := modfile.ModulePath(text); name != talosModule {
-		return "", fmt.Errorf("this is not a source tree of Talos: %s is of module %q, not %q", goModPath, name, talosModule)
+	switch name := modfile.ModulePath(text); {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", fmt.Errorf("this is not a source tree of Talos: it has no %s; expected is a checkout of %s", goModPath, talosModule)
+	case err != nil:
+		return "", fmt.Errorf("this is not a source tree of Talos: %w", err)
+	case name != talosModule:
+		return "", fmt.Errorf("this is not a source tree of Talos: its %s is that of %q; expected is a checkout of %s", goModPath, name, talosModule)
 	}
 
 	tag, err := fs.ReadFile(tree, tagPath)
@@ -45,7 +47,7 @@ func TalosVersion(tree fs.FS) (string, error) {
 	case semver.MajorMinor(version) == "v1.13" && semver.Compare(version, "v1.13.5") >= 0:
 	case semver.MajorMinor(version) == "v1.14":
 	default:
-		return "", fmt.Errorf("%s: Talos %s is not supported; rebound can be embedded in %s", tagPath, version, supported)
+		return "", fmt.Errorf("Talos %s is not supported: rebound can be embedded in %s; found in %s", version, supported, tagPath) //nolint:staticcheck // a name
 	}
 
 	return version, nil
