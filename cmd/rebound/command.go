@@ -18,6 +18,8 @@ const exitCodes = `Exit codes:
   2  wrong usage or configuration, or no node to check`
 
 func newCommand() *cobra.Command {
+	var version bool
+
 	root := &cobra.Command{
 		Use:   "rebound",
 		Short: "Tell whether rebooted Talos nodes have their DaemonSet pods back",
@@ -27,17 +29,31 @@ puts into a source tree of Talos what brings them back.
 health and status read the recovery status that machined publishes on every node
 whose Talos was built with rebound, through the Talos API. They write nothing,
 and the role os:reader is enough. embed is for who builds Talos.`,
-		Args:          cobra.NoArgs,
+		Args:          noArguments,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if version {
+				cli.Version(cmd.OutOrStdout())
+
+				return nil
+			}
+
+			return cmd.Help()
+		},
+
+		SuggestionsMinimumDistance: typos,
 	}
+
+	root.Flags().BoolVar(&version, "version", false, "print what this binary was built from")
+	root.SetHelpCommand(newHelpCommand())
 
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w; see '%s --help'", err, cmd.CommandPath())
 	})
 
 	root.AddCommand(newHealthCommand(), newStatusCommand(), newEmbedCommand(), newVersionCommand())
+	refuseUnknownShells(root)
 
 	return root
 }
@@ -47,7 +63,7 @@ func newVersionCommand() *cobra.Command {
 		Use:     "version",
 		Short:   "Print what this binary was built from",
 		Example: "  rebound version",
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		Run:     func(cmd *cobra.Command, _ []string) { cli.Version(cmd.OutOrStdout()) },
 	}
 }

@@ -5,6 +5,9 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+
 	"github.com/spf13/cobra"
 
 	"github.com/talos-rebound/rebound/internal/cli"
@@ -49,8 +52,12 @@ Exit codes:
   # Check that the result will start, and take it out again
   rebound embed --verify ~/src/talos
   rebound embed --talos ~/src/talos --revert`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkEmbedFlags(cmd.Flags().Changed); err != nil {
+				return cmd.FlagErrorFunc()(cmd, err)
+			}
+
 			if cmd.Flags().Changed("verify") {
 				return cli.Verify(cmd.Context(), verify, cmd.OutOrStdout())
 			}
@@ -69,15 +76,6 @@ Exit codes:
 	flags.BoolVar(&options.Revert, "revert", false, "take out what was embedded")
 	flags.StringVar(&verify, "verify", "", "folder with the source of Talos to check")
 
-	cmd.MarkFlagsOneRequired("talos", "verify")
-	cmd.MarkFlagsMutuallyExclusive("talos", "verify")
-	cmd.MarkFlagsMutuallyExclusive("rebound-version", "rebound-dir", "revert")
-	cmd.MarkFlagsMutuallyExclusive("diagnostics", "revert")
-
-	for _, other := range []string{"rebound-version", "rebound-dir", "diagnostics", "dry-run", "revert"} {
-		cmd.MarkFlagsMutuallyExclusive("verify", other)
-	}
-
 	for _, folder := range []string{"talos", "rebound-dir", "verify"} {
 		if err := cmd.MarkFlagDirname(folder); err != nil {
 			panic(err) // there is no such flag
@@ -85,4 +83,30 @@ Exit codes:
 	}
 
 	return cmd
+}
+
+// checkEmbedFlags finds flags that are missing, or make no sense together.
+func checkEmbedFlags(isSet func(flag string) bool) error {
+	if !isSet("talos") && !isSet("verify") {
+		return errors.New("give --talos DIR to embed rebound into a source tree of Talos, or --verify DIR to check one")
+	}
+
+	for _, pair := range [][2]string{
+		{"verify", "talos"},
+		{"verify", "rebound-version"},
+		{"verify", "rebound-dir"},
+		{"verify", "diagnostics"},
+		{"verify", "dry-run"},
+		{"verify", "revert"},
+		{"rebound-version", "rebound-dir"},
+		{"revert", "rebound-version"},
+		{"revert", "rebound-dir"},
+		{"revert", "diagnostics"},
+	} {
+		if isSet(pair[0]) && isSet(pair[1]) {
+			return fmt.Errorf("--%s does not go with --%s: give one of them", pair[0], pair[1])
+		}
+	}
+
+	return nil
 }

@@ -33,7 +33,7 @@ wait, as it does by default, and run this after it.
 
   # For scripts: one JSON object with the verdict on every node; progress goes to stderr
   rebound health -o json | jq -r '.nodes[] | select(.status != "passed") | .name'`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cli.Health(cmd.Context(), options, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},

@@ -28,7 +28,7 @@ Exit codes:
 
   # One node of another cluster
   rebound status --context staging -n 10.6.0.3`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cli.Status(cmd.Context(), options, cmd.OutOrStdout())
 		},

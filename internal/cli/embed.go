@@ -56,7 +56,7 @@ func Embed(ctx context.Context, options EmbedOptions, out io.Writer) (err error)
 
 	// In a folder that is something else nothing is recovered either.
 	if _, err = embed.TalosVersion(root.FS()); err != nil {
-		return err
+		return inFolder(options.Talos, err)
 	}
 
 	if err = recoverTree(root, options.DryRun, out); err != nil {
@@ -87,6 +87,9 @@ func Embed(ctx context.Context, options EmbedOptions, out io.Writer) (err error)
 
 	return reportPlan(plan, options, out)
 }
+
+// inFolder says which folder an error is about.
+func inFolder(folder string, err error) error { return fmt.Errorf("%w (folder %s)", err, folder) }
 
 // recoverTree takes back what an earlier run did not finish.
 func recoverTree(root *os.Root, dryRun bool, out io.Writer) error {
@@ -124,6 +127,8 @@ func newPlan(root *os.Root, options EmbedOptions) (*embed.Plan, error) {
 		embedded.Dir, err = replacement(options.Talos, options.Dir)
 	case options.Version == "":
 		embedded.Version, err = ownVersion()
+	case semver.Canonical(options.Version) != options.Version:
+		err = fmt.Errorf("%q is not a version of rebound: give one of the form v1.2.3 with --rebound-version", options.Version)
 	}
 
 	if err != nil {
@@ -260,6 +265,10 @@ func Verify(ctx context.Context, talos string, out io.Writer) error {
 	root, err := os.OpenRoot(talos)
 	if err != nil {
 		return fmt.Errorf("failed to open the source tree of Talos: %w", err)
+	}
+
+	if _, err = embed.TalosVersion(root.FS()); err != nil {
+		return errors.Join(inFolder(talos, err), root.Close())
 	}
 
 	if err = errors.Join(recoverTree(root, true, out), root.Close()); err != nil {

@@ -131,6 +131,10 @@ func (access Access) path() (string, error) {
 	var missing []string
 
 	for _, path := range paths {
+		if path.Path == "" {
+			continue // TALOSCONFIG is set to nothing, which is as good as not set
+		}
+
 		if _, err = os.Stat(path.Path); !errors.Is(err, fs.ErrNotExist) {
 			return path.Path, nil
 		}
