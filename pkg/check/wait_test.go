@@ -67,6 +67,15 @@ func (w *waiting) next(t *testing.T) string {
 	}
 }
 
+// becomes waits for a reason. Until then the node may be seen to be away, for as long as its boot takes on this machine.
+func (w *waiting) becomes(t *testing.T, node, reason string) {
+	t.Helper()
+
+	for next := w.next(t); next != reason; next = w.next(t) {
+		require.Contains(t, next, node+": unreachable: ")
+	}
+}
+
 func (w *waiting) end(t *testing.T) (check.Verdict, error) {
 	t.Helper()
 
@@ -158,9 +167,7 @@ func TestWaitGoesOnWhenANodeGoesAwayInTheMiddle(t *testing.T) {
 			node.Forget(t)
 			node.Start(t)
 
-			for reason := w.next(t); reason != "worker-b: no recovery status yet, it has just booted"; reason = w.next(t) {
-				require.Contains(t, reason, "worker-b: unreachable: ")
-			}
+			w.becomes(t, "worker-b", "worker-b: no recovery status yet, it has just booted")
 
 			node.Say(t, inPhase(specs.PhaseRecovered, ""))
 			require.Equal(t, "2 nodes recovered", w.next(t))
@@ -184,7 +191,7 @@ func TestWaitFollowsANodeThroughItsReboot(t *testing.T) {
 
 	node.Stop()
 	node.Reboot(t)
-	require.Equal(t, "worker-a: no recovery status yet, it has just booted", w.next(t))
+	w.becomes(t, "worker-a", "worker-a: no recovery status yet, it has just booted")
 
 	node.Say(t, inPhase(specs.PhaseRecovered, ""))
 	require.Equal(t, "1 node recovered", w.next(t))

@@ -196,6 +196,9 @@ func (node *Node) Name() string { return node.name }
 // BootID returns the id of the current boot, or of the last one.
 func (node *Node) BootID() string { return node.config.BootID }
 
+// BusAddress returns the address of the D-Bus on which the machine is logind.
+func (node *Node) BusAddress() string { return "unix:path=" + node.config.Root.BusSocket() }
+
 // Root returns the node's root folder.
 func (node *Node) Root() string { return string(node.config.Root) }
 

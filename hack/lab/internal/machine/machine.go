@@ -127,7 +127,7 @@ func (machine *machine) start(ctx context.Context) error {
 		return err
 	}
 
-	if machine.logind, err = logind.Listen(config.Root.dbusSocket()); err != nil {
+	if machine.logind, err = logind.Listen(config.Root.BusSocket()); err != nil {
 		return err
 	}
 

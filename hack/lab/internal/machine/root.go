@@ -41,7 +41,8 @@ func (root Root) Temp() string { return root.path("tmp") }
 // APISocket serves the API of the node: its COSI resources and its version.
 func (root Root) APISocket() string { return filepath.Join(root.run(), "machine.sock") }
 
-func (root Root) dbusSocket() string { return filepath.Join(root.run(), "dbus.sock") }
+// BusSocket is the D-Bus on which the machine is logind to the kubelet.
+func (root Root) BusSocket() string { return filepath.Join(root.run(), "dbus.sock") }
 
 // run holds what belongs to one boot.
 func (root Root) run() string { return root.path("run") }
