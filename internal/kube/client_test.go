@@ -162,7 +162,7 @@ func TestPathsInAKubeconfigAreRelativeToIt(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(path), "client.crt"), identity.certificate, 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(path), "client.key"), identity.key, 0o600))
 
-	_, err := open(t, path).BootID(t.Context(), node)
+	_, err := open(t, path).Node(t.Context(), node)
 	assert.NoError(t, err)
 }
 
@@ -183,7 +183,7 @@ func TestAClientUsesTheProxyOfItsKubeconfig(t *testing.T) {
 		config.Clusters["default"].ProxyURL = proxy.URL
 	})
 
-	_, err := client.BootID(t.Context(), node)
+	_, err := client.Node(t.Context(), node)
 	require.Error(t, err)
 	assert.Equal(t, "CONNECT control-plane.invalid:6443", receive(t, asked, "the request to the proxy"))
 }
@@ -222,23 +222,23 @@ func TestARotatedCertificateNeedsANewClient(t *testing.T) {
 	})
 
 	before := open(t, path)
-	_, err := before.BootID(t.Context(), node)
+	_, err := before.Node(t.Context(), node)
 	require.NoError(t, err)
 
 	rotate()
 
-	_, err = before.BootID(t.Context(), node)
+	_, err = before.Node(t.Context(), node)
 	require.Error(t, err)
 	assert.True(t, kube.IsIdentity(err), "%v", err)
 
 	// Its next connection is no better.
 	before.Close()
 
-	_, err = before.BootID(t.Context(), node)
+	_, err = before.Node(t.Context(), node)
 	require.Error(t, err)
 	assert.True(t, kube.IsIdentity(err), "%v", err)
 
-	_, err = open(t, path).BootID(t.Context(), node)
+	_, err = open(t, path).Node(t.Context(), node)
 	assert.NoError(t, err)
 }
 
@@ -254,7 +254,7 @@ func TestClientsThatWereClosedLeaveNothingBehind(t *testing.T) {
 		client, err := kube.Open(path)
 		require.NoError(t, err)
 
-		_, err = client.BootID(t.Context(), node)
+		_, err = client.Node(t.Context(), node)
 		require.NoError(t, err)
 
 		client.Close()

@@ -7,19 +7,36 @@ package kube
 import (
 	"context"
 	"fmt"
+	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/talos-rebound/rebound/internal/recovery"
 )
 
-// BootID returns the boot id that the kubelet last posted to the Node. A Node that exists but has none yet gives "".
-func (c *Client) BootID(ctx context.Context, node string) (string, error) {
+// shuttingDown is what a kubelet that terminates its pods says in the message of the Node's Ready condition, among other
+// things (Kubernetes 1.36, pkg/kubelet/nodeshutdown/nodeshutdown_manager_linux.go, ShutdownStatus).
+const shuttingDown = "node is shutting down"
+
+// Node returns what the kubelet last posted to the Node object.
+func (c *Client) Node(ctx context.Context, name string) (recovery.Node, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 
-	object, err := c.core.Nodes().Get(ctx, node, metav1.GetOptions{})
+	object, err := c.core.Nodes().Get(ctx, name, metav1.GetOptions{})
 	if err != nil {
-		return "", fmt.Errorf("failed to read node %q: %w", node, err)
+		return recovery.Node{}, fmt.Errorf("failed to read node %q: %w", name, err)
 	}
 
-	return object.Status.NodeInfo.BootID, nil
+	node := recovery.Node{BootID: object.Status.NodeInfo.BootID}
+
+	for _, condition := range object.Status.Conditions {
+		if condition.Type == corev1.NodeReady {
+			node.ReportedAt = condition.LastHeartbeatTime.Time
+			node.ShuttingDown = condition.Status == corev1.ConditionFalse && strings.Contains(condition.Message, shuttingDown)
+		}
+	}
+
+	return node, nil
 }

@@ -9,16 +9,20 @@ import (
 	"errors"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/talos-rebound/rebound/internal/kube"
+	"github.com/talos-rebound/rebound/internal/recovery"
 )
 
-func TestBootIDIsThatOfTheNode(t *testing.T) {
+func TestNodeIsWhatTheKubeletHasPosted(t *testing.T) {
 	t.Parallel()
 
 	for _, bootID := range []string{"8f0c0a8e-6f0e-4d5e-9a51-5a3b1e0c7d11", ""} {
@@ -30,9 +34,9 @@ func TestBootIDIsThatOfTheNode(t *testing.T) {
 			nodeWith(bootID)(w, r)
 		}).open(t)
 
-		got, err := client.BootID(t.Context(), node)
+		got, err := client.Node(t.Context(), node)
 		require.NoError(t, err)
-		assert.Equal(t, bootID, got)
+		assert.Equal(t, recovery.Node{BootID: bootID}, got)
 
 		request := receive(t, requests, "the request")
 		assert.Equal(t, "GET /api/v1/nodes/"+node, request.Method+" "+request.URL.String())
@@ -41,7 +45,45 @@ func TestBootIDIsThatOfTheNode(t *testing.T) {
 	}
 }
 
-func TestBootIDFails(t *testing.T) {
+func TestNodeTellsAShutdown(t *testing.T) {
+	t.Parallel()
+
+	at := time.Date(2026, 3, 14, 3, 0, 7, 0, time.UTC)
+
+	for _, tc := range []struct {
+		name, message string
+		status        corev1.ConditionStatus
+		want          bool
+	}{
+		{"that has begun", "node is shutting down", corev1.ConditionFalse, true},
+		{"among other things", "[container runtime network not ready, node is shutting down]", corev1.ConditionFalse, true},
+		{"from any other reason not to be Ready", "container runtime network not ready", corev1.ConditionFalse, false},
+		{"from a node that is up", "kubelet is posting ready status", corev1.ConditionTrue, false},
+		{"from a node that is not heard of", "Kubelet stopped posting node status.", corev1.ConditionUnknown, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+
+			client := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				object := &corev1.Node{}
+				object.Status.NodeInfo.BootID = "this"
+				object.Status.Conditions = []corev1.NodeCondition{
+					{Type: corev1.NodeMemoryPressure, Status: corev1.ConditionFalse, LastHeartbeatTime: metav1.NewTime(at.Add(time.Hour))},
+					{Type: corev1.NodeReady, Status: tc.status, Message: tc.message, LastHeartbeatTime: metav1.NewTime(at)},
+				}
+
+				answer(w, http.StatusOK, object)
+			}).open(t)
+
+			got, err := client.Node(t.Context(), node)
+			require.NoError(t, err)
+			assert.Equal(t, tc.want, got.ShuttingDown)
+			assert.Equal(t, at, got.ReportedAt.UTC())
+		})
+	}
+}
+
+func TestNodeFails(t *testing.T) {
 	t.Parallel()
 
 	for _, tc := range []struct {
@@ -146,7 +188,7 @@ func TestBootIDFails(t *testing.T) {
 			t.Parallel()
 
 			client := tc.open(t)
-			_, err := client.BootID(t.Context(), node)
+			_, err := client.Node(t.Context(), node)
 
 			require.ErrorContains(t, err, `failed to read node "worker-1": `)
 			assert.Contains(t, kube.Describe(err), tc.want)
@@ -156,7 +198,7 @@ func TestBootIDFails(t *testing.T) {
 				assert.True(t, tc.is(err), "%v", err)
 			}
 
-			_, again := client.BootID(t.Context(), node)
+			_, again := client.Node(t.Context(), node)
 			require.Error(t, again)
 			assert.Equal(t, kube.Describe(err), kube.Describe(again))
 		})

@@ -99,6 +99,10 @@ func factsOf(pod *corev1.Pod) recovery.Pod {
 		Summary:          summary(pod),
 	}
 
+	if facts.KubeletDisrupted {
+		facts.DisruptedAt = condition(pod, corev1.DisruptionTarget).LastTransitionTime.Time
+	}
+
 	if pod.Status.StartTime != nil {
 		facts.Started = pod.Status.StartTime.Time
 	}

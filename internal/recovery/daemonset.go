@@ -212,7 +212,13 @@ func (p *planner) planDelete(was specs.DaemonSetRecovery, v *Verdict, pods []*Ve
 func (p *planner) planFirstDelete(rec specs.DaemonSetRecovery, v *Verdict, lastAttemptAt time.Time) specs.DaemonSetRecovery {
 	rec.Phase = specs.DaemonSetPhasePending
 
-	if due := p.firstDue(rec, v.Pod, lastAttemptAt); p.now.Before(due) {
+	due := p.firstDue(rec, v.Pod, lastAttemptAt)
+
+	if v.Class == ClassLeftover && p.isFromThisBoot(v.Pod) {
+		due = p.heldUntil(rec, v)
+	}
+
+	if p.now.Before(due) {
 		rec.NextAttemptAt = due
 		v.NotBefore = due
 		p.wakeAt(due)
@@ -261,6 +267,27 @@ func (p *planner) firstDue(rec specs.DaemonSetRecovery, pod Pod, lastAttemptAt t
 	}
 
 	return due
+}
+
+// heldUntil is about a pod that was shut down in this boot, and returns when its delete is to be tried first. Either the
+// shutdown has begun and whoever tells of one has yet to say so, or it was cancelled. So the pod is held until the kubelet
+// has reported after it; a report that speaks of a shutdown closes the gate.
+func (p *planner) heldUntil(rec specs.DaemonSetRecovery, v *Verdict) time.Time {
+	if p.facts.Link.Node.ReportedAt.After(v.Pod.endedAt()) {
+		rec.NextAttemptAt = time.Time{}
+
+		return p.firstDue(rec, v.Pod, time.Time{})
+	}
+
+	v.Reason += "; held until the kubelet has reported whether the node is shutting down"
+	p.lookAtNode()
+
+	limit := p.now.Add(reportTime)
+	if first := rec.NextAttemptAt; !first.IsZero() && first.Before(limit) {
+		return first // as decided when the pod was seen first
+	}
+
+	return limit
 }
 
 // isHandedBack tells whether a pod is left to the DaemonSet controller: the pods of its DaemonSet have failed too often in

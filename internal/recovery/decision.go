@@ -16,6 +16,8 @@ type Decision struct {
 	Obstacle Obstacle
 	// Connect is whether the API server is needed: a connection is to be opened or kept, or else to be closed.
 	Connect bool
+	// ReadNode is whether the Node object is to be read again.
+	ReadNode bool
 	// Verdicts has one entry for every pod of Link.Pods, in order of namespace, name and UID; empty while the gate is
 	// closed.
 	Verdicts []Verdict

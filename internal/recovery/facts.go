@@ -61,12 +61,23 @@ type Gate struct {
 type Link struct {
 	// Error is why the API server cannot be used right now; empty while all is well.
 	Error string
-	// BootID is the boot id that the kubelet has posted to the Node; empty until it was read.
-	BootID string
+	// Node is what the kubelet has posted to the Node object; zero until that was read.
+	Node Node
 	// SyncedAt is when the pods were first listed; zero while they are not known.
 	SyncedAt time.Time
 	// Pods are all pods of the node, valid only if SyncedAt is set.
 	Pods []Pod
+}
+
+// Node is what the decision needs to know of the Node object, all of it written by this node's kubelet. The zero value is that
+// of one that was not read.
+type Node struct {
+	// BootID is the boot that the kubelet has registered in; empty if it never did.
+	BootID string
+	// ShuttingDown is whether the kubelet says that it is terminating the pods of this node.
+	ShuttingDown bool
+	// ReportedAt is when the kubelet last reported whether it is Ready, in whole seconds; zero if it never did.
+	ReportedAt time.Time
 }
 
 // Pod is what the decision needs to know of a pod.
@@ -82,6 +93,9 @@ type Pod struct {
 	Reason, Message string
 	// KubeletDisrupted is whether the pod has the condition DisruptionTarget with the reason TerminationByKubelet.
 	KubeletDisrupted bool
+	// DisruptedAt is when that condition became true; zero without it. After a boot the kubelet writes it anew, so it says
+	// something only about a pod of this boot.
+	DisruptedAt time.Time
 	// Created is the API server's time of creation, Started the kubelet's status.startTime; Started may be zero.
 	Created, Started time.Time
 	// Deleting is whether the pod has a deletion timestamp.
@@ -118,6 +132,15 @@ func (p Pod) since() time.Time {
 	}
 
 	return p.Started
+}
+
+// endedAt is when a pod was shut down at the earliest, given that it was.
+func (p Pod) endedAt() time.Time {
+	if p.DisruptedAt.After(p.since()) {
+		return p.DisruptedAt
+	}
+
+	return p.since()
 }
 
 // Outcome is how the delete of one pod ended.

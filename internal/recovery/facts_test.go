@@ -35,7 +35,7 @@ func facts(edits ...edit) recovery.Facts {
 			KubeletRunning: true, KubeletHealthy: true, LifecyclePresent: true, KubeletStart: "first",
 			Stage: "booting", InService: true, NodeName: node,
 		},
-		Link: recovery.Link{BootID: boot, SyncedAt: booted.Add(40 * time.Second)},
+		Link: recovery.Link{Node: recovery.Node{BootID: boot, ReportedAt: now}, SyncedAt: booted.Add(40 * time.Second)},
 	}
 
 	for _, e := range edits {

@@ -34,6 +34,9 @@ const (
 	ObstacleNodeUnread
 	// ObstacleNotRegistered: the Node object is that of another boot.
 	ObstacleNotRegistered
+	// ObstacleNodeShutdown: the kubelet says on the Node object that it is being shut down. Where nothing else tells of a
+	// shutdown, this is the first sign of one.
+	ObstacleNodeShutdown
 )
 
 // LocalObstacle looks at what Talos says, and returns the first obstacle with a line that names it.
@@ -70,16 +73,18 @@ func LocalObstacle(boot Boot, gate Gate) (Obstacle, string) {
 	}
 }
 
-// RegistrationObstacle is what the Node object's boot id says: ObstacleNone only if the kubelet has registered in this
-// boot. An empty id means that the object has not been read.
-func RegistrationObstacle(boot Boot, nodeName, nodeBootID string) (Obstacle, string) {
-	switch nodeBootID {
-	case boot.ID:
-		return ObstacleNone, ""
-	case "":
-		return ObstacleNodeUnread, fmt.Sprintf("reading node %q", nodeName)
+// NodeObstacle is what the Node object says: ObstacleNone only if the kubelet has registered in this boot and is not being
+// shut down. An empty boot id means that the object has not been read.
+func NodeObstacle(boot Boot, name string, node Node) (Obstacle, string) {
+	switch {
+	case node.BootID == "":
+		return ObstacleNodeUnread, fmt.Sprintf("reading node %q", name)
+	case node.BootID != boot.ID:
+		return ObstacleNotRegistered, fmt.Sprintf("waiting for the kubelet to register node %q in this boot", name)
+	case node.ShuttingDown:
+		return ObstacleNodeShutdown, fmt.Sprintf("the kubelet of node %q says that the node is shutting down", name)
 	default:
-		return ObstacleNotRegistered, fmt.Sprintf("waiting for the kubelet to register node %q in this boot", nodeName)
+		return ObstacleNone, ""
 	}
 }
 
@@ -93,5 +98,5 @@ func obstacle(f Facts) (Obstacle, string) {
 		return ObstacleLink, f.Link.Error
 	}
 
-	return RegistrationObstacle(f.Boot, f.Gate.NodeName, f.Link.BootID)
+	return NodeObstacle(f.Boot, f.Gate.NodeName, f.Link.Node)
 }

@@ -123,7 +123,7 @@ func TestWhatRecoveredBeforeAnOutageIsFollowedEvenWithoutAPod(t *testing.T) {
 	require.Equal(t, specs.PhaseWaiting, away.Status.Phase)
 
 	f.Status, f.DaemonSets = away.Status, away.DaemonSets
-	f.Link = recovery.Link{BootID: boot, SyncedAt: now.Add(2 * time.Minute)}
+	f.Link = recovery.Link{Node: recovery.Node{BootID: boot}, SyncedAt: now.Add(2 * time.Minute)}
 	back := recovery.Plan(f, now.Add(2*time.Minute))
 
 	assert.Equal(t, specs.DaemonSetPhaseReplacing, back.DaemonSets[id].Phase)

@@ -63,6 +63,12 @@ const (
 	// echoTime is how long a pod may still be seen after its delete succeeded, before it is deleted again.
 	echoTime = 30 * time.Second
 
+	// reportTime is how long a pod is held for a report of the kubelet at the most. A kubelet that is up reports at least every
+	// five minutes (nodeStatusReportFrequency), but its clock may have been set in between.
+	reportTime = 6 * time.Minute
+	// nodeInterval is the time between two looks at the Node object meanwhile. The kubelet's own interval is ten seconds.
+	nodeInterval = 5 * time.Second
+
 	// bootRetryTime is how long to wait before the boot's id and time are read again, as nothing tells when they can be.
 	bootRetryTime = 5 * time.Second
 

@@ -60,7 +60,7 @@ func TestANodeIsLookedAtAgain(t *testing.T) {
 	}{
 		{"when its kubelet has been restarted", gate(func(g *recovery.Gate) { g.KubeletStart = "second" })},
 		{"when it has another name", gate(func(g *recovery.Gate) { g.NodeName = "worker-9" })},
-		{"when its boot id has changed", func(f *recovery.Facts) { f.Boot.ID, f.Link.BootID = "next", "next" }},
+		{"when its boot id has changed", func(f *recovery.Facts) { f.Boot.ID, f.Link.Node.BootID = "next", "next" }},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

@@ -35,13 +35,17 @@ func Plan(facts Facts, now time.Time) Decision {
 	case p.hasFinished() && !p.hasComeBack(records):
 		return Decision{Connect: p.hasMoreToHear(records), Status: p.finishedStatus(records), DaemonSets: records}
 	case found != ObstacleNone:
-		if found == ObstacleBoot {
+		switch found { //nolint:exhaustive // of the others there is news when they change
+		case ObstacleBoot:
 			p.wakeAt(p.now.Add(bootRetryTime))
+		case ObstacleNodeShutdown:
+			p.lookAtNode()
 		}
 
 		return Decision{
 			Obstacle:   found,
 			Connect:    p.local == ObstacleNone,
+			ReadNode:   p.readNode,
 			Status:     p.closedStatus(found, message, records),
 			DaemonSets: records,
 			LookAgain:  p.lookAgain,
@@ -58,6 +62,7 @@ func Plan(facts Facts, now time.Time) Decision {
 
 	return Decision{
 		Connect:    status.FinishedAt.IsZero() || p.hasMoreToHear(records),
+		ReadNode:   p.readNode,
 		Verdicts:   verdicts,
 		Status:     status,
 		DaemonSets: records,
@@ -75,6 +80,7 @@ type planner struct {
 	// bootedAt is the time of this boot, leftoversBefore the earliest one that it had while the kubelet was up.
 	bootedAt, leftoversBefore time.Time
 	lookAgain                 time.Time
+	readNode                  bool
 }
 
 func newPlanner(facts Facts, now time.Time) *planner {
@@ -101,6 +107,12 @@ func newPlanner(facts Facts, now time.Time) *planner {
 	}
 
 	return p
+}
+
+// lookAtNode asks for the Node object to be read again, now and as long as it is asked for.
+func (p *planner) lookAtNode() {
+	p.readNode = true
+	p.wakeAt(p.now.Add(nodeInterval))
 }
 
 // wakeAt asks for another decision at t, if no earlier one was asked for.

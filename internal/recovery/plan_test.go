@@ -72,7 +72,7 @@ func TestTheGateIsClosedWhile(t *testing.T) {
 		},
 		{
 			"the boot id is empty, even if the node's is as well",
-			func(f *recovery.Facts) { f.Boot, f.Link.BootID = recovery.Boot{}, "" },
+			func(f *recovery.Facts) { f.Boot, f.Link.Node.BootID = recovery.Boot{}, "" },
 			recovery.ObstacleBoot, specs.PhaseWaiting, "waiting for this boot's id", false,
 		},
 		{
@@ -122,7 +122,7 @@ func TestTheGateIsClosedWhile(t *testing.T) {
 		},
 		{
 			"the node object is that of the boot before",
-			link(func(l *recovery.Link) { l.BootID = "another" }),
+			link(func(l *recovery.Link) { l.Node.BootID = "another" }),
 			recovery.ObstacleNotRegistered, specs.PhaseWaiting, `waiting for the kubelet to register node "worker-1" in this boot`, true,
 		},
 	} {

@@ -28,12 +28,16 @@ var podResource = schema.GroupResource{Resource: "pods"}
 // cluster stands for the API server and for what else works on it. Tests of this package use it because virtual time
 // does not pass while a request is on a real network; the same scenarios run against the real one in hack/lab.
 type cluster struct {
-	mu       sync.Mutex
-	bootID   string
-	pods     map[string]core.Pod
-	changed  chan struct{}
-	away     error
-	replaces bool
+	mu     sync.Mutex
+	bootID string
+	// shuttingDown and reportedAt are what the kubelet says on the Node, nodeReads is how often it was asked for.
+	shuttingDown bool
+	reportedAt   time.Time
+	nodeReads    int
+	pods         map[string]core.Pod
+	changed      chan struct{}
+	away         error
+	replaces     bool
 
 	// onDelete, if set, answers a delete in place of the cluster. It is called without the lock.
 	onDelete func(ctx context.Context, pod core.Pod) error
@@ -195,16 +199,18 @@ func (c *connection) check() error {
 	}
 }
 
-func (c *connection) BootID(context.Context, string) (string, error) {
-	c.panicIn("BootID")
+func (c *connection) Node(context.Context, string) (core.Node, error) {
+	c.panicIn("Node")
 	c.mu.Lock()
 	defer c.mu.Unlock()
 
 	if c.nodeGone {
-		return "", apierrors.NewNotFound(schema.GroupResource{Resource: "nodes"}, nodeName)
+		return core.Node{}, apierrors.NewNotFound(schema.GroupResource{Resource: "nodes"}, nodeName)
 	}
 
-	return c.bootID, c.check()
+	c.nodeReads++
+
+	return core.Node{BootID: c.bootID, ShuttingDown: c.shuttingDown, ReportedAt: c.reportedAt}, c.check()
 }
 
 func (c *connection) WatchPods(ctx context.Context, node string, changed func([]core.Pod)) error {

@@ -13,8 +13,8 @@ import (
 
 // Observer reads what the API server knows of this node.
 type Observer interface {
-	// BootID returns the boot id that the kubelet last posted to the Node; "" if it never did.
-	BootID(ctx context.Context, node string) (string, error)
+	// Node returns what the kubelet last posted to the Node object.
+	Node(ctx context.Context, name string) (recovery.Node, error)
 	// WatchPods calls changed with all pods of the node at first and after every change. It returns nil when ctx ends and
 	// the reason when a request fails; it does not retry.
 	WatchPods(ctx context.Context, node string, changed func([]recovery.Pod)) error

@@ -201,6 +201,10 @@ func (p *pass) apply(ctx context.Context, key sessionKey, decision recovery.Deci
 		p.session = startSession(ctx, key, p.config, p.logger, p.mayDelete)
 	}
 
+	if decision.ReadNode && p.session != nil {
+		p.session.readNode()
+	}
+
 	for _, verdict := range decision.Verdicts {
 		if verdict.Action == recovery.ActionDelete && p.session != nil {
 			p.session.delete(verdict)

@@ -810,7 +810,7 @@ func TestAPanicIsAProblemAndNotTheEndOfMachined(t *testing.T) {
 
 	for _, tc := range []struct{ call, message string }{
 		{"connect", "panic: connect"},
-		{"BootID", "panic: BootID"},
+		{"Node", "panic: Node"},
 		{"WatchPods", "panic: WatchPods"},
 		{"DeletePod", "kube-system/cilium: failed to delete cilium-1: panic: DeletePod"},
 		{"RecordDeletion", "kube-system/cilium: replacement cilium-2 is Pending"},

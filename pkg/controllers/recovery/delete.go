@@ -143,16 +143,20 @@ func (s *session) deleteOnce(ctx context.Context, connection *connected, pod rec
 
 	// Whatever keeps the Node from being read, a new connection looks into it and reports it. Its words must not be taken
 	// for those about the pod: a Node that is gone is no pod that is gone.
-	bootID, err := connection.BootID(ctx, s.key.node)
+	node, err := connection.Node(ctx, s.key.node)
 	if err != nil {
 		connection.interrupt(err)
 
 		return fmt.Errorf("%w: %s", errGateClosed, kube.Describe(err))
 	}
 
-	boot := recovery.Boot{ID: s.key.bootID}
+	switch obstacle, message := s.nodeObstacle(node); obstacle { //nolint:exhaustive // the others are alike
+	case recovery.ObstacleNone:
+	case recovery.ObstacleNodeShutdown:
+		s.update(func() { s.link.Node = node })
 
-	if obstacle, message := recovery.RegistrationObstacle(boot, s.key.node, bootID); obstacle != recovery.ObstacleNone {
+		return errGateClosed
+	default:
 		err = fmt.Errorf("%w: %s", errGateClosed, message)
 		connection.interrupt(err)
 

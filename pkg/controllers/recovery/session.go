@@ -25,6 +25,9 @@ const (
 	pollInterval = 250 * time.Millisecond
 	pollLimit    = 5 * time.Second
 
+	// nodeInterval is the least time between two looks at the Node object that the decision asks for.
+	nodeInterval = 4 * time.Second
+
 	// steadyTime is how long a connection must have lasted to be followed by another one at once.
 	steadyTime = 30 * time.Second
 )
@@ -56,6 +59,7 @@ type session struct {
 	syncedBoot time.Time
 	problem    string // the last one that was logged, "" once all was well
 	current    *connected
+	nodeReadAt time.Time
 	inFlight   map[string]bool
 	outcomes   []recovery.Outcome
 }
@@ -213,24 +217,61 @@ func (s *session) awaitRegistration(ctx context.Context, observer Observer) erro
 	delay := newDelay()
 
 	for {
-		bootID, err := observer.BootID(ctx, s.key.node)
+		node, err := observer.Node(ctx, s.key.node)
 		if err != nil {
 			return err
 		}
 
-		if bootID == s.key.bootID {
+		if obstacle, _ := s.nodeObstacle(node); obstacle == recovery.ObstacleNone {
 			// An error of the connection before stays until the pods are known; else it would come and go with every try.
-			s.update(func() { s.link.BootID = bootID })
+			s.update(func() { s.link.Node = node })
 
 			return nil
 		}
 
-		s.update(func() { s.problem, s.link = "", recovery.Link{BootID: bootID} })
+		s.update(func() { s.problem, s.link = "", recovery.Link{Node: node} })
 
 		if !sleep(ctx, delay.Step()) {
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// nodeObstacle is what the Node object has against a delete.
+func (s *session) nodeObstacle(node recovery.Node) (recovery.Obstacle, string) {
+	return recovery.NodeObstacle(recovery.Boot{ID: s.key.bootID}, s.key.node, node)
+}
+
+// readNode reads the Node object again, unless that was done a moment ago.
+func (s *session) readNode() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	connection := s.current
+	if connection == nil || time.Since(s.nodeReadAt) < nodeInterval {
+		return
+	}
+
+	s.nodeReadAt = time.Now()
+
+	s.work.Go(func() {
+		if err := s.updateNode(connection); err != nil {
+			connection.interrupt(err)
+		}
+	})
+}
+
+func (s *session) updateNode(connection *connected) (err error) {
+	defer s.recoverTo(&err)
+
+	node, err := connection.Node(connection.ctx, s.key.node)
+	if err != nil {
+		return err
+	}
+
+	s.update(func() { s.link.Node = node })
+
+	return nil
 }
 
 // recoverTo turns a panic into an error, and logs where it came from.
