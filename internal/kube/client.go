@@ -49,9 +49,6 @@ type Client struct {
 
 // Open reads the kubeconfig at path and makes a client of it. It sends no request: an API server that is away, or a
 // certificate that it does not accept, shows in the first one.
-//
-// The transport belongs to this client alone. Those that client-go makes are kept in a cache of the process, one for
-// every certificate that ever was, and only the garbage collector may take them out again.
 func Open(path string) (*Client, error) {
 	if path == "" {
 		return nil, fmt.Errorf("failed to load kubeconfig: no path given")
@@ -62,6 +59,20 @@ func Open(path string) (*Client, error) {
 		return nil, fmt.Errorf("failed to load kubeconfig %q: %w", path, err)
 	}
 
+	client, err := OpenConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("failed to use kubeconfig %q: %w", path, err)
+	}
+
+	return client, nil
+}
+
+// OpenConfig makes a client of a configuration, which it takes over, and reads the certificates that this names. It sends
+// no request.
+//
+// The transport belongs to this client alone. Those that client-go makes are kept in a cache of the process, one for
+// every certificate that ever was, and only the garbage collector may take them out again.
+func OpenConfig(config *rest.Config) (*Client, error) {
 	config.UserAgent = UserAgent
 	config.ContentType = contentType
 	config.AcceptContentTypes = acceptContentType
@@ -69,13 +80,13 @@ func Open(path string) (*Client, error) {
 	config.QPS = -1
 
 	// Left as files, the certificate would be read at every handshake, and nothing would look at it before the first.
-	if err = rest.LoadTLSFiles(config); err != nil {
-		return nil, fmt.Errorf("failed to load the certificates of kubeconfig %q: %w", path, err)
+	if err := rest.LoadTLSFiles(config); err != nil {
+		return nil, fmt.Errorf("failed to load the certificates: %w", err)
 	}
 
 	tlsConfig, err := rest.TLSConfigFor(config)
 	if err != nil {
-		return nil, fmt.Errorf("failed to load the certificates of kubeconfig %q: %w", path, err)
+		return nil, fmt.Errorf("failed to load the certificates: %w", err)
 	}
 
 	transport := utilnet.SetTransportDefaults(&http.Transport{
@@ -89,12 +100,12 @@ func Open(path string) (*Client, error) {
 
 	roundTripper, err := rest.HTTPWrappersForConfig(config, transport)
 	if err != nil {
-		return nil, fmt.Errorf("failed to use kubeconfig %q: %w", path, err)
+		return nil, err
 	}
 
 	core, err := corev1client.NewForConfigAndClient(config, &http.Client{Transport: witness{roundTripper}})
 	if err != nil {
-		return nil, fmt.Errorf("failed to use kubeconfig %q: %w", path, err)
+		return nil, err
 	}
 
 	return &Client{core: core, transport: transport, syncTimeout: syncTimeout}, nil

@@ -30,12 +30,11 @@ func (c *Client) Node(ctx context.Context, name string) (recovery.Node, error) {
 	}
 
 	node := recovery.Node{BootID: object.Status.NodeInfo.BootID}
+	node.HasMachined = isOfMachined(object, node.BootID)
 
-	for _, condition := range object.Status.Conditions {
-		if condition.Type == corev1.NodeReady {
-			node.ReportedAt = condition.LastHeartbeatTime.Time
-			node.ShuttingDown = condition.Status == corev1.ConditionFalse && strings.Contains(condition.Message, shuttingDown)
-		}
+	if ready := nodeCondition(object, corev1.NodeReady); ready != nil {
+		node.ReportedAt = ready.LastHeartbeatTime.Time
+		node.ShuttingDown = ready.Status == corev1.ConditionFalse && strings.Contains(ready.Message, shuttingDown)
 	}
 
 	return node, nil

@@ -78,6 +78,8 @@ type Node struct {
 	ShuttingDown bool
 	// ReportedAt is when the kubelet last reported whether it is Ready, in whole seconds; zero if it never did.
 	ReportedAt time.Time
+	// HasMachined is whether a machined with rebound has reported on the boot of BootID.
+	HasMachined bool
 }
 
 // Pod is what the decision needs to know of a pod.

@@ -34,6 +34,8 @@ const (
 	ObstacleNodeUnread
 	// ObstacleNotRegistered: the Node object is that of another boot.
 	ObstacleNotRegistered
+	// ObstacleMachined: this is an agent, and machined of the same node has rebound as well.
+	ObstacleMachined
 	// ObstacleNodeShutdown: the kubelet says on the Node object that it is being shut down. Where nothing else tells of a
 	// shutdown, this is the first sign of one.
 	ObstacleNodeShutdown
@@ -74,13 +76,15 @@ func LocalObstacle(boot Boot, gate Gate) (Obstacle, string) {
 }
 
 // NodeObstacle is what the Node object says: ObstacleNone only if the kubelet has registered in this boot and is not being
-// shut down. An empty boot id means that the object has not been read.
-func NodeObstacle(boot Boot, name string, node Node) (Obstacle, string) {
+// shut down, and nobody else does the work. An empty boot id means that the object has not been read.
+func NodeObstacle(settings Settings, boot Boot, name string, node Node) (Obstacle, string) {
 	switch {
 	case node.BootID == "":
 		return ObstacleNodeUnread, fmt.Sprintf("reading node %q", name)
 	case node.BootID != boot.ID:
 		return ObstacleNotRegistered, fmt.Sprintf("waiting for the kubelet to register node %q in this boot", name)
+	case settings.YieldsToMachined && node.HasMachined:
+		return ObstacleMachined, fmt.Sprintf("machined of node %q has rebound, and this agent gives way to it", name)
 	case node.ShuttingDown:
 		return ObstacleNodeShutdown, fmt.Sprintf("the kubelet of node %q says that the node is shutting down", name)
 	default:
@@ -98,5 +102,5 @@ func obstacle(f Facts) (Obstacle, string) {
 		return ObstacleLink, f.Link.Error
 	}
 
-	return NodeObstacle(f.Boot, f.Gate.NodeName, f.Link.Node)
+	return NodeObstacle(f.Settings, f.Boot, f.Gate.NodeName, f.Link.Node)
 }

@@ -85,6 +85,8 @@ type Settings struct {
 	RejectionCap int
 	// SettleTime is how long nothing may be Failed or missing before the node counts as recovered.
 	SettleTime time.Duration
+	// YieldsToMachined is whether nothing is done on a node whose machined has rebound: true for an agent.
+	YieldsToMachined bool
 }
 
 // DefaultSettings returns the settings that an unconfigured build has.

@@ -29,8 +29,12 @@ func (p *planner) closedStatus(found Obstacle, message string, records map[strin
 		status.StartedAt = p.facts.Status.StartedAt
 	}
 
-	if found == ObstacleDisabled {
+	switch found { //nolint:exhaustive // the others are waited for
+	case ObstacleDisabled:
 		status.Phase = specs.PhaseDisabled
+	case ObstacleMachined:
+		// It is so until the kubelet starts again.
+		status.Phase, status.FinishedAt = specs.PhaseDisabled, p.now
 	}
 
 	return status

@@ -44,7 +44,7 @@ func Plan(facts Facts, now time.Time) Decision {
 
 		return Decision{
 			Obstacle:   found,
-			Connect:    p.local == ObstacleNone,
+			Connect:    p.local == ObstacleNone && found != ObstacleMachined,
 			ReadNode:   p.readNode,
 			Status:     p.closedStatus(found, message, records),
 			DaemonSets: records,

@@ -21,6 +21,7 @@ import (
 
 	core "github.com/talos-rebound/rebound/internal/recovery"
 	"github.com/talos-rebound/rebound/pkg/controllers/recovery"
+	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
 )
 
 var podResource = schema.GroupResource{Resource: "pods"}
@@ -34,10 +35,12 @@ type cluster struct {
 	shuttingDown bool
 	reportedAt   time.Time
 	nodeReads    int
-	pods         map[string]core.Pod
-	changed      chan struct{}
-	away         error
-	replaces     bool
+	// reports are those that were written to the Node.
+	reports  []specs.NodeReport
+	pods     map[string]core.Pod
+	changed  chan struct{}
+	away     error
+	replaces bool
 
 	// onDelete, if set, answers a delete in place of the cluster. It is called without the lock.
 	onDelete func(ctx context.Context, pod core.Pod) error
@@ -289,6 +292,20 @@ func (c *connection) RecordDeletion(ctx context.Context, pod core.Pod, reason st
 	defer c.mu.Unlock()
 
 	c.events = append(c.events, pod.Owner.Name+": "+reason)
+
+	return nil
+}
+
+func (c *connection) ReportRecovery(_ context.Context, _ string, report specs.NodeReport, _ time.Time) error {
+	c.panicIn("ReportRecovery")
+	c.mu.Lock()
+	defer c.mu.Unlock()
+
+	if err := c.check(); err != nil {
+		return err
+	}
+
+	c.reports = append(c.reports, report)
 
 	return nil
 }

@@ -32,6 +32,7 @@ type Deleter interface {
 type Connection interface {
 	Observer
 	Deleter
+	Reporter
 
 	// Close lets go of the connections. Requests under way end with their own contexts.
 	Close()

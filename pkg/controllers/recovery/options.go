@@ -14,9 +14,11 @@ import (
 	"github.com/cosi-project/runtime/pkg/controller"
 	"github.com/siderolabs/talos/pkg/machinery/constants"
 	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/client-go/rest"
 
 	"github.com/talos-rebound/rebound/internal/kube"
 	"github.com/talos-rebound/rebound/internal/recovery"
+	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
 )
 
 // BootIDPath is where the Linux kernel tells the random id of the present boot.
@@ -37,7 +39,13 @@ func Controllers(opts ...Option) ([]controller.Controller, error) {
 		return nil, fmt.Errorf("failed to set up the recovery controller: %w", err)
 	}
 
-	return []controller.Controller{&DaemonSetRecoveryController{config: &c}}, nil
+	controllers := []controller.Controller{&DaemonSetRecoveryController{config: &c}}
+
+	if c.host != "" {
+		controllers = append(controllers, &NodeReportController{config: &c})
+	}
+
+	return controllers, nil
 }
 
 // Option changes how the controllers are set up.
@@ -67,6 +75,31 @@ func WithKubeconfigPath(path string) Option {
 	return func(c *config) { c.kubeconfigPath = path }
 }
 
+// WithClientConfig sets what tells how to reach the API server with the node's identity, in place of a kubeconfig file. It is
+// asked for every connection.
+func WithClientConfig(load func() (*rest.Config, error)) Option {
+	return func(c *config) {
+		c.connect = func(string) (Connection, error) {
+			clientConfig, err := load()
+			if err != nil {
+				return nil, err
+			}
+
+			return kube.OpenConfig(clientConfig)
+		}
+	}
+}
+
+// WithNodeReport writes how the recovery stands to the Node object, for those who cannot read COSI resources: as the
+// condition specs.NodeCondition and the annotation specs.NodeAnnotation. It costs two requests for each change, of which
+// a recovery has a handful. Without this option nothing is written. An agent gives way to a machined that reports.
+func WithNodeReport(host specs.Host) Option {
+	return func(c *config) {
+		c.host = host
+		c.settings.YieldsToMachined = host == specs.HostAgent
+	}
+}
+
 // WithBootIDPath sets the absolute path of the file with the id of the present boot. The default is BootIDPath.
 func WithBootIDPath(path string) Option {
 	return func(c *config) { c.bootIDPath = path }
@@ -86,6 +119,7 @@ func WithClock(now func() time.Time) Option {
 // config is what the options set.
 type config struct {
 	settings       recovery.Settings
+	host           specs.Host
 	kubeconfigPath string
 	bootIDPath     string
 	bootTime       func() (time.Time, error)
@@ -133,6 +167,10 @@ func (c *config) validate() error {
 
 	if c.bootTime == nil {
 		errs = append(errs, errors.New("no boot time function"))
+	}
+
+	if c.host != "" && c.host != specs.HostMachined && c.host != specs.HostAgent {
+		errs = append(errs, fmt.Errorf("host %q is neither %q nor %q", c.host, specs.HostMachined, specs.HostAgent))
 	}
 
 	if c.now == nil {

@@ -239,7 +239,7 @@ func (s *session) awaitRegistration(ctx context.Context, observer Observer) erro
 
 // nodeObstacle is what the Node object has against a delete.
 func (s *session) nodeObstacle(node recovery.Node) (recovery.Obstacle, string) {
-	return recovery.NodeObstacle(recovery.Boot{ID: s.key.bootID}, s.key.node, node)
+	return recovery.NodeObstacle(s.config.settings, recovery.Boot{ID: s.key.bootID}, s.key.node, node)
 }
 
 // readNode reads the Node object again, unless that was done a moment ago.

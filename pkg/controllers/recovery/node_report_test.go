@@ -1,0 +1,84 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package recovery_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/talos-rebound/rebound/pkg/controllers/recovery"
+	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
+)
+
+func TestTheNodeIsToldOnChangesOnly(t *testing.T) {
+	t.Parallel()
+
+	boot(t, func(m *machine) {
+		m.cluster.create("cilium", leftover)
+		m.nodename(nodeName, false)
+		m.kubeconfig("first")
+		after(time.Second)
+
+		require.Len(t, m.cluster.reports, 1, "what is there survives a reboot, so the first report does not wait for the kubelet")
+		assert.Equal(t, specs.NodeReport{Host: specs.HostMachined, BootID: bootID, Message: "waiting for the machine's stage"}, m.cluster.reports[0])
+
+		m.up()
+		after(2 * time.Second)
+		m.cluster.become(t, "cilium", ready)
+		after(time.Minute)
+		require.Equal(t, specs.PhaseRecovered, m.phase())
+
+		reports := m.cluster.reports
+		assert.Equal(t, specs.PhaseRecovered, reports[len(reports)-1].Phase)
+		assert.Less(t, len(reports), 7, "news within a second is one report: %v", reports)
+
+		after(time.Hour)
+		assert.Len(t, m.cluster.reports, len(reports), "there was no news")
+	}, recovery.WithNodeReport(specs.HostMachined))
+}
+
+func TestAReportIsTriedAgain(t *testing.T) {
+	t.Parallel()
+
+	for name, fail := range map[string]func(*cluster){
+		"when the API server was away": func(c *cluster) { c.away = errAway },
+		"after a panic":                func(c *cluster) { c.panics = "ReportRecovery" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			boot(t, func(m *machine) {
+				m.cluster.set(func() { fail(m.cluster) })
+				m.up()
+				after(time.Minute)
+				m.cluster.set(func() { m.cluster.away = nil })
+				after(time.Minute)
+
+				require.NotEmpty(t, m.cluster.reports)
+				assert.Equal(t, specs.PhaseRecovered, m.cluster.reports[len(m.cluster.reports)-1].Phase)
+			}, recovery.WithNodeReport(specs.HostMachined))
+		})
+	}
+}
+
+func TestWithoutTheOptionTheNodeIsLeftAlone(t *testing.T) {
+	t.Parallel()
+
+	boot(t, func(m *machine) {
+		m.up()
+		after(time.Minute)
+		assert.Empty(t, m.cluster.reports)
+	})
+}
+
+func TestAHostIsOneOfTwo(t *testing.T) {
+	t.Parallel()
+
+	_, err := recovery.Controllers(recovery.WithNodeReport("systemd"))
+	require.ErrorContains(t, err, `host "systemd" is neither "machined" nor "agent"`)
+}
