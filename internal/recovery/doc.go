@@ -9,3 +9,5 @@
 // are in gate.go (may anything be done?), classify.go (what is this pod?), daemonset.go (what about this DaemonSet?) and
 // node.go (what about the node as a whole?).
 package recovery
+
+//go:generate go tool -modfile=../../hack/tools/go.mod enumer -type=Obstacle -linecomment -output=obstacle.generated.go

@@ -11,34 +11,34 @@ type Obstacle int
 
 // The obstacles, in the order in which they are looked for: the first one found is the one that is reported.
 const (
-	ObstacleNone Obstacle = iota
+	ObstacleNone Obstacle = iota // none
 	// ObstacleDisabled: the machine does not register a Node, or runs without Kubernetes.
-	ObstacleDisabled
+	ObstacleDisabled // disabled
 	// ObstacleBoot: this boot's id or time cannot be read.
-	ObstacleBoot
+	ObstacleBoot // boot-unknown
 	// ObstacleShutdown: the kubelet's lifecycle is being torn down, which comes before the signal that makes pods fail.
-	ObstacleShutdown
+	ObstacleShutdown // shutdown
 	// ObstacleStage: the machine is neither booting nor running.
-	ObstacleStage
+	ObstacleStage // stage
 	// ObstacleNodename: Talos has not decided on the node's name yet.
-	ObstacleNodename
+	ObstacleNodename // nodename
 	// ObstacleKubeletStopped: the kubelet service does not run.
-	ObstacleKubeletStopped
+	ObstacleKubeletStopped // kubelet-stopped
 	// ObstacleKubeletUnhealthy: the kubelet runs but has not passed its health check.
-	ObstacleKubeletUnhealthy
+	ObstacleKubeletUnhealthy // kubelet-unhealthy
 	// ObstacleLifecycle: the kubelet's lifecycle does not exist.
-	ObstacleLifecycle
+	ObstacleLifecycle // lifecycle
 	// ObstacleLink: the API server cannot be used with the node's identity.
-	ObstacleLink
+	ObstacleLink // api-server
 	// ObstacleNodeUnread: the Node object has not been read yet.
-	ObstacleNodeUnread
+	ObstacleNodeUnread // node-unread
 	// ObstacleNotRegistered: the Node object is that of another boot.
-	ObstacleNotRegistered
+	ObstacleNotRegistered // not-registered
 	// ObstacleMachined: this is an agent, and machined of the same node has rebound as well.
-	ObstacleMachined
+	ObstacleMachined // machined
 	// ObstacleNodeShutdown: the kubelet says on the Node object that it is being shut down. Where nothing else tells of a
 	// shutdown, this is the first sign of one.
-	ObstacleNodeShutdown
+	ObstacleNodeShutdown // node-shutdown
 )
 
 // LocalObstacle looks at what Talos says, and returns the first obstacle with a line that names it.

@@ -19,7 +19,7 @@ import (
 // closedStatus is the node's status while the gate is closed.
 func (p *planner) closedStatus(found Obstacle, message string, records map[string]specs.DaemonSetRecovery) specs.RecoveryStatus {
 	status := p.baseStatus(records)
-	status.Phase, status.Message = specs.PhaseWaiting, message
+	status.Phase, status.Message, status.Obstacle = specs.PhaseWaiting, message, found.String()
 
 	switch {
 	case p.local == ObstacleNone:

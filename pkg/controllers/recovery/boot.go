@@ -30,8 +30,8 @@ func (c *config) readBoot() recovery.Boot {
 	return recovery.Boot{ID: strings.TrimSpace(string(id)), Time: at}
 }
 
-// bootTime is the present time less CLOCK_BOOTTIME, the time since the kernel started, sleep included.
-func bootTime() (time.Time, error) {
+// BootTime is the present time less CLOCK_BOOTTIME, the time since the kernel started, sleep included.
+func BootTime() (time.Time, error) {
 	var since unix.Timespec
 
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &since); err != nil {

@@ -120,6 +120,8 @@ type pass struct {
 	session *session
 	// outcomes are those of deletes that ended and have yet to be published.
 	outcomes []recovery.Outcome
+	// told has the UIDs of the pods that a dry run has spoken of.
+	told map[string]bool
 }
 
 // changed is sent to when the API server has told something new. It is nil, and so never ready, while there is no session.
@@ -206,9 +208,27 @@ func (p *pass) apply(ctx context.Context, key sessionKey, decision recovery.Deci
 	}
 
 	for _, verdict := range decision.Verdicts {
-		if verdict.Action == recovery.ActionDelete && p.session != nil {
+		switch {
+		case verdict.Action != recovery.ActionDelete || p.session == nil:
+		case p.config.dryRun:
+			p.wouldDelete(verdict)
+		default:
 			p.session.delete(verdict)
 		}
+	}
+}
+
+// wouldDelete says once for each pod what a dry run leaves undone.
+func (p *pass) wouldDelete(verdict recovery.Verdict) {
+	if p.told == nil {
+		p.told = map[string]bool{}
+	}
+
+	if pod := verdict.Pod; !p.told[pod.UID] {
+		p.told[pod.UID] = true
+		p.logger.Info("would delete Failed DaemonSet pod",
+			zap.String("namespace", pod.Namespace), zap.String("pod", pod.Name),
+			zap.String("daemon_set", pod.Owner.Name), zap.String("reason", verdict.Reason))
 	}
 }
 

@@ -8,6 +8,3 @@ package recovery
 func WithConnect(connect func(kubeconfigPath string) (Connection, error)) Option {
 	return func(c *config) { c.connect = connect }
 }
-
-// BootTime is what tells the time of the boot unless an option says otherwise.
-var BootTime = bootTime

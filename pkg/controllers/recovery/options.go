@@ -100,6 +100,11 @@ func WithNodeReport(host specs.Host) Option {
 	}
 }
 
+// WithDryRun deletes nothing: what would be deleted is logged, once for each pod.
+func WithDryRun() Option {
+	return func(c *config) { c.dryRun = true }
+}
+
 // WithBootIDPath sets the absolute path of the file with the id of the present boot. The default is BootIDPath.
 func WithBootIDPath(path string) Option {
 	return func(c *config) { c.bootIDPath = path }
@@ -120,6 +125,7 @@ func WithClock(now func() time.Time) Option {
 type config struct {
 	settings       recovery.Settings
 	host           specs.Host
+	dryRun         bool
 	kubeconfigPath string
 	bootIDPath     string
 	bootTime       func() (time.Time, error)
@@ -132,7 +138,7 @@ func defaultConfig() config {
 		settings:       recovery.DefaultSettings(),
 		kubeconfigPath: constants.KubeletKubeconfig,
 		bootIDPath:     BootIDPath,
-		bootTime:       bootTime,
+		bootTime:       BootTime,
 		now:            time.Now,
 		connect:        func(path string) (Connection, error) { return kube.Open(path) },
 	}

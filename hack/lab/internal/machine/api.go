@@ -17,7 +17,7 @@ import (
 // returns when clients can connect.
 func (machine *machine) serveAPI(ctx context.Context) error {
 	api := talosapi.NewMachine(talosapi.MachineConfig{
-		State:   machine.resources.state,
+		State:   machine.state,
 		Version: gendata.VersionTag,
 	})
 

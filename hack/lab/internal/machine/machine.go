@@ -34,14 +34,25 @@ import (
 	"github.com/talos-rebound/rebound/hack/lab/internal/hollow"
 	"github.com/talos-rebound/rebound/hack/lab/internal/logind"
 	"github.com/talos-rebound/rebound/hack/lab/internal/loopback"
+	"github.com/talos-rebound/rebound/internal/agent/host"
 )
 
+// Talos' settings for the kubelet's health check.
+const (
+	healthInitialDelay = 2 * time.Second
+	healthPeriod       = 5 * time.Second
+	healthTimeout      = 500 * time.Millisecond
+)
+
+// kubeconfigPeriod is how often the kubelet's kubeconfig is looked at.
+const kubeconfigPeriod = time.Second
+
 type machine struct {
-	config    Config
-	booted    time.Time
-	logger    *zap.Logger
-	resources *resources
-	logind    *logind.Server
+	config Config
+	booted time.Time
+	logger *zap.Logger
+	state  *host.State
+	logind *logind.Server
 
 	// watchers end with the kubelet.
 	watchers sync.WaitGroup
@@ -119,7 +130,7 @@ func (machine *machine) start(ctx context.Context) error {
 		return err
 	}
 
-	if machine.resources, err = newResources(ctx, config.Rebound.definitions()); err != nil {
+	if machine.state, err = host.NewState(ctx, config.Rebound.definitions()...); err != nil {
 		return err
 	}
 
@@ -149,7 +160,7 @@ func (machine *machine) startControllers(ctx context.Context) error {
 		return fmt.Errorf("failed to construct controllers: %w", err)
 	}
 
-	manager, err := runtime.NewRuntime(machine.resources.state, machine.logger)
+	manager, err := runtime.NewRuntime(machine.state.State, machine.logger)
 	if err != nil {
 		return fmt.Errorf("failed to create controller runtime: %w", err)
 	}
@@ -174,17 +185,18 @@ func (machine *machine) startControllers(ctx context.Context) error {
 func (machine *machine) boot(ctx context.Context) error {
 	config := machine.config
 
-	if err := machine.resources.setStage(ctx, talosruntime.MachineStageBooting); err != nil {
+	if err := machine.state.SetStage(ctx, talosruntime.MachineStageBooting); err != nil {
 		return err
 	}
 
-	machine.watchers.Go(func() { machine.watchKubeconfig(ctx) })
+	kubeconfig := host.Kubeconfig{State: machine.state, Path: config.Root.Kubeconfig(), Period: kubeconfigPeriod, Logger: machine.logger}
+	machine.watchers.Go(func() { kubeconfig.Watch(ctx) })
 
-	if err := machine.resources.setNodename(ctx, config.Name); err != nil {
+	if err := machine.state.SetNodename(ctx, config.Name); err != nil {
 		return err
 	}
 
-	if err := machine.resources.createLifecycle(ctx); err != nil {
+	if err := machine.state.CreateLifecycle(ctx); err != nil {
 		return err
 	}
 
@@ -209,18 +221,28 @@ func (machine *machine) boot(ctx context.Context) error {
 		return err
 	}
 
-	if err = machine.resources.setKubelet(ctx, v1alpha1.ServiceSpec{Running: true, Unknown: true}); err != nil {
+	if err = machine.state.SetKubelet(ctx, v1alpha1.ServiceSpec{Running: true, Unknown: true}); err != nil {
 		return err
 	}
 
-	machine.watchers.Go(func() { machine.watchHealth(ctx, machine.finishBoot) })
+	kubelet := host.Kubelet{
+		State:        machine.state,
+		URL:          "http://" + loopback.HostPort(config.HealthPort) + "/healthz",
+		InitialDelay: healthInitialDelay,
+		Period:       healthPeriod,
+		Timeout:      healthTimeout,
+		Supervised:   true,
+		Healthy:      machine.finishBoot,
+		Logger:       machine.logger,
+	}
+	machine.watchers.Go(func() { kubelet.Watch(ctx) })
 
 	return nil
 }
 
 // finishBoot ends the boot sequence, which is when every service is up.
 func (machine *machine) finishBoot(ctx context.Context) error {
-	return machine.resources.setStage(ctx, talosruntime.MachineStageRunning)
+	return machine.state.SetStage(ctx, talosruntime.MachineStageRunning)
 }
 
 // Talos' limit for the finalizers on the kubelet's lifecycle.
@@ -229,12 +251,12 @@ const lifecycleTimeout = 30 * time.Second
 // reboot runs the reboot sequence as far as the kubelet is concerned. As in
 // Talos, a step that fails does not keep the next one from running.
 func (machine *machine) reboot(ctx context.Context, stopKubelet func()) error {
-	stageErr := machine.resources.setStage(ctx, talosruntime.MachineStageRebooting)
+	stageErr := machine.state.SetStage(ctx, talosruntime.MachineStageRebooting)
 
 	lifecycleCtx, cancel := context.WithTimeout(ctx, lifecycleTimeout)
 	defer cancel()
 
-	lifecycleErr := machine.resources.destroyLifecycle(lifecycleCtx)
+	lifecycleErr := machine.state.DestroyLifecycle(lifecycleCtx)
 
 	machine.logger.Info("shutting down kubelet gracefully")
 
@@ -247,7 +269,7 @@ func (machine *machine) reboot(ctx context.Context, stopKubelet func()) error {
 	stopKubelet()
 	machine.watchers.Wait()
 
-	serviceErr := machine.resources.removeKubelet(ctx)
+	serviceErr := machine.state.RemoveKubelet(ctx)
 	logindErr := machine.logind.Close()
 
 	machine.logger.Info("machine is down")

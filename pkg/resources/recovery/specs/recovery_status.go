@@ -34,6 +34,8 @@ type RecoveryStatus struct {
 	// KubeletStart tells the start of the kubelet that this status speaks of from others: it says when Talos created the service
 	// and its lifecycle, on the clock of that moment.
 	KubeletStart string `yaml:"kubeletStart,omitempty" protobuf:"10"`
+	// Obstacle is why nothing may be deleted at the moment, as one of a few words for programs; empty if it may.
+	Obstacle string `yaml:"obstacle,omitempty" protobuf:"11"`
 }
 
 // Counts are numbers of DaemonSets in this boot, except Deleted, which is a number of pods.
