@@ -52,7 +52,7 @@ and the role os:reader is enough. embed is for who builds Talos.`,
 		return fmt.Errorf("%w; see '%s --help'", err, cmd.CommandPath())
 	})
 
-	root.AddCommand(newHealthCommand(), newStatusCommand(), newEmbedCommand(), newVersionCommand())
+	root.AddCommand(newHealthCommand(), newStatusCommand(), newEmbedCommand(), newAgentCommand(), newVersionCommand())
 	refuseUnknownShells(root)
 
 	return root

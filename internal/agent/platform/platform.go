@@ -50,9 +50,9 @@ const (
 	Systemd Name = "systemd"
 )
 
-// healthz is where the kubelet of every platform tells whether it is healthy, unless it is configured otherwise. K3s and
+// Healthz is where the kubelet of every platform tells whether it is healthy, unless it is configured otherwise. K3s and
 // RKE2 use [::1] on hosts without IPv4.
-const healthz = "http://127.0.0.1:10248/healthz"
+const Healthz = "http://127.0.0.1:10248/healthz"
 
 // Platform is what the agent needs to know of a node. All paths are absolute, and those of the host.
 type Platform struct {
@@ -80,19 +80,19 @@ var platforms = []Platform{
 	{
 		Name:       Talos,
 		Kubeconfig: "/etc/kubernetes/kubeconfig-kubelet", PKI: []string{"/var/lib/kubelet/pki"},
-		Healthz: healthz, GracefulByDefault: true,
+		Healthz: Healthz, GracefulByDefault: true,
 	},
 	{
 		Name:       Kubeadm,
 		Kubeconfig: "/etc/kubernetes/kubelet.conf", PKI: []string{"/var/lib/kubelet/pki"}, Manifests: "/etc/kubernetes/manifests",
-		Healthz: healthz,
+		Healthz: Healthz,
 	},
 	rancher(K3s, "/var/lib/rancher/k3s"),
 	rancher(RKE2, "/var/lib/rancher/rke2"),
 	{
 		Name:       Systemd,
 		Kubeconfig: "/var/lib/kubelet/kubeconfig",
-		Healthz:    healthz, Logind: true,
+		Healthz:    Healthz, Logind: true,
 	},
 }
 
@@ -102,7 +102,7 @@ func rancher(name Name, dataDir string) Platform {
 	return Platform{
 		Name:       name,
 		Kubeconfig: path.Join(agent, "kubelet.kubeconfig"), PKI: []string{agent}, Manifests: path.Join(agent, "pod-manifests"),
-		Healthz: healthz,
+		Healthz: Healthz,
 	}
 }
 
