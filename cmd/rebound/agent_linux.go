@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -93,7 +94,7 @@ Exit codes:
 	flags.StringVar(&config.Healthz, "kubelet-healthz", "", "the kubelet's health endpoint (default http://127.0.0.1:10248/healthz)")
 	flags.StringVar(&config.Metrics, "metrics-listen", defaultMetrics, "address on which to serve metrics; empty for none")
 	flags.StringVar(&config.Socket, "socket", defaultSocket, "unix socket for 'rebound status --socket'; empty for none")
-	flags.StringVar(&config.Root, "host-root", "", "folder that the host's /proc is below, for tests and unusual containers")
+	flags.StringVar(&config.Root, "host-root", "", "folder that the host's files are below, for a container that mounts them elsewhere")
 	flags.DurationVar(&config.SettleTime, "settle-time", 0, "how long nothing may be Failed or missing before the node counts as recovered (default 12s)")
 	flags.BoolVar(&config.DryRun, "dry-run", false, "only say what would be deleted, and write nothing to the API server")
 	flags.StringVar(&given.logFormat, "log-format", cli.LogJSON, "json or console")
@@ -129,7 +130,7 @@ func complement(config *agent.Config, given agentFlags) error {
 	}
 
 	if config.Kubeconfig == "" && config.Server == "" {
-		config.Kubeconfig = where.Kubeconfig
+		config.Kubeconfig = filepath.Join("/", config.Root, where.Kubeconfig)
 	}
 
 	config.Logind = where.Logind

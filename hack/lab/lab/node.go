@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/google/uuid"
@@ -48,6 +50,8 @@ type Node struct {
 	address     netip.Addr
 	config      machine.Config
 	certificate time.Duration
+	agent       *Agent
+	metricsPort int
 
 	boots   int
 	booted  time.Time
@@ -187,7 +191,20 @@ func (node *Node) install() error {
 		return err
 	}
 
-	return node.lab.authority.WriteKubeconfigForFile(root.Kubeconfig(), node.lab.admin.Host, root.ClientCertificate())
+	if err = node.writeKubeconfig(root.Kubeconfig()); err != nil || node.agent == nil {
+		return err
+	}
+
+	return node.agent.install(node)
+}
+
+// writeKubeconfig writes the kubelet's kubeconfig.
+func (node *Node) writeKubeconfig(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fmt.Errorf("failed to make folder for kubeconfig: %w", err)
+	}
+
+	return node.lab.authority.WriteKubeconfigForFile(path, node.lab.admin.Host, node.config.Root.ClientCertificate())
 }
 
 // Name returns the node's name.

@@ -59,6 +59,10 @@ type Config struct {
 	ShutdownGracePeriodCriticalPods time.Duration
 	// Labels are put on the Node object when it is registered.
 	Labels map[string]string
+	// Images are those whose containers run for real, by name.
+	Images map[string]Program
+	// StaticPods is the folder of static pods, StaticPodURL where there is a list of them; empty for none.
+	StaticPods, StaticPodURL string
 	// Devices are extended resources, by name.
 	Devices map[string]Device
 }
@@ -153,7 +157,8 @@ func (config Config) server() (*options.KubeletServer, error) {
 	settings.Address = config.Address
 	settings.Port = int32(config.Port)
 	settings.ReadOnlyPort = int32(config.ReadOnlyPort)
-	settings.StaticPodPath = filepath.Join(config.Root, "static-pods")
+	settings.StaticPodPath = config.StaticPods
+	settings.StaticPodURL = config.StaticPodURL
 	settings.PodLogsDir = config.LogRoot
 	settings.VolumePluginDir = filepath.Join(config.Root, "volume-plugins")
 	settings.ContainerRuntimeEndpoint = "unix://" + filepath.Join(config.Root, "no-cri.sock")
@@ -168,7 +173,7 @@ func (config Config) server() (*options.KubeletServer, error) {
 	settings.HairpinMode = kubeletconfig.HairpinNone
 	settings.ResolverConfig = ""
 
-	for _, folder := range []string{settings.StaticPodPath, settings.PodLogsDir, settings.VolumePluginDir} {
+	for _, folder := range []string{settings.PodLogsDir, settings.VolumePluginDir} {
 		if err = os.MkdirAll(folder, 0o700); err != nil {
 			return nil, fmt.Errorf("failed to create folder %q: %w", folder, err)
 		}
@@ -198,7 +203,7 @@ func (config Config) dependencies(server *options.KubeletServer, restConfig *res
 		return nil, fmt.Errorf("failed to create heartbeat client: %w", err)
 	}
 
-	runtime := newRuntime()
+	runtime := newRuntime(config.Images)
 
 	hollow := kubemark.NewHollowKubelet(
 		&server.KubeletFlags,

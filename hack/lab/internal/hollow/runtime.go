@@ -6,6 +6,7 @@ package hollow
 
 import (
 	"context"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -21,8 +22,9 @@ const (
 	terminated = 128 + int32(syscall.SIGTERM)
 )
 
-// runtime is a container runtime whose containers exist in name only. It keeps
-// them in memory, and so loses them at a reboot as a machine does.
+// runtime is a container runtime whose containers exist in name only, but for
+// those of the images that it has programs for. It keeps them in memory, and so
+// loses them at a reboot as a machine does.
 //
 // The runtime it is made of leaves every container running until it is told to
 // stop, which init containers never are; those end with success by themselves.
@@ -32,11 +34,14 @@ const (
 type runtime struct {
 	*criapitesting.FakeRuntimeService
 
-	mu     sync.Mutex
-	ending map[string]struct{}
+	images map[string]Program
+
+	mu       sync.Mutex
+	ending   map[string]struct{}
+	programs map[string]*program
 }
 
-func newRuntime() *runtime {
+func newRuntime(images map[string]Program) *runtime {
 	service := criapitesting.NewFakeRuntimeService()
 	service.FakeStatus = &runtimeapi.RuntimeStatus{
 		Conditions: []*runtimeapi.RuntimeCondition{
@@ -47,7 +52,9 @@ func newRuntime() *runtime {
 
 	return &runtime{
 		FakeRuntimeService: service,
+		images:             images,
 		ending:             map[string]struct{}{},
+		programs:           map[string]*program{},
 	}
 }
 
@@ -60,6 +67,24 @@ func (runtime *runtime) endsByItself(containerID string) {
 	runtime.ending[containerID] = struct{}{}
 }
 
+// CreateContainer implements the CRI.
+func (runtime *runtime) CreateContainer(
+	ctx context.Context, sandbox string, config *runtimeapi.ContainerConfig, sandboxConfig *runtimeapi.PodSandboxConfig,
+) (string, error) {
+	id, err := runtime.FakeRuntimeService.CreateContainer(ctx, sandbox, config, sandboxConfig)
+	if err != nil {
+		return "", err
+	}
+
+	if _, ok := runtime.images[config.GetImage().GetUserSpecifiedImage()]; ok {
+		runtime.mu.Lock()
+		runtime.programs[id] = &program{config: config, log: filepath.Join(sandboxConfig.LogDirectory, config.LogPath)}
+		runtime.mu.Unlock()
+	}
+
+	return id, nil
+}
+
 // StartContainer implements the CRI.
 func (runtime *runtime) StartContainer(ctx context.Context, containerID string) error {
 	if err := runtime.FakeRuntimeService.StartContainer(ctx, containerID); err != nil {
@@ -69,7 +94,21 @@ func (runtime *runtime) StartContainer(ctx context.Context, containerID string) 
 	runtime.mu.Lock()
 	_, ending := runtime.ending[containerID]
 	delete(runtime.ending, containerID)
+	program := runtime.programs[containerID]
 	runtime.mu.Unlock()
+
+	if program != nil {
+		image := runtime.images[program.config.GetImage().GetUserSpecifiedImage()]
+
+		return program.start(image, func(code int32) {
+			reason := "Completed"
+			if code != 0 {
+				reason = "Error"
+			}
+
+			runtime.end(containerID, code, reason)
+		})
+	}
 
 	if ending {
 		time.AfterFunc(initDuration, func() { runtime.end(containerID, 0, "Completed") })
@@ -80,7 +119,15 @@ func (runtime *runtime) StartContainer(ctx context.Context, containerID string) 
 
 // StopContainer implements the CRI. It succeeds for a container that has ended
 // or was removed, as the CRI demands.
-func (runtime *runtime) StopContainer(_ context.Context, containerID string, _ int64) error {
+func (runtime *runtime) StopContainer(ctx context.Context, containerID string, timeout int64) error {
+	runtime.mu.Lock()
+	program := runtime.programs[containerID]
+	runtime.mu.Unlock()
+
+	if program != nil && program.process != nil {
+		return program.stop(ctx, time.Duration(timeout)*time.Second)
+	}
+
 	runtime.end(containerID, terminated, "Error")
 
 	return nil

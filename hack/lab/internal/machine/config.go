@@ -31,6 +31,13 @@ type Config struct {
 	ShutdownGracePeriodCriticalPods time.Duration `json:"shutdownGracePeriodCriticalPods"`
 	// Labels go to the Node object.
 	Labels map[string]string `json:"labels,omitempty"`
+	// Images are those whose containers run for real.
+	Images map[string]hollow.Program `json:"images,omitempty"`
+	// StaticPods is the kubelet's folder of static pods. StaticPodList is a file
+	// with a list of pods that the machine serves to the kubelet, as machined
+	// does. Either may be empty.
+	StaticPods    string `json:"staticPods,omitempty"`
+	StaticPodList string `json:"staticPodList,omitempty"`
 	// Devices are the node's extended resources.
 	Devices map[string]hollow.Device `json:"devices,omitempty"`
 	// Rebound runs rebound's controllers on the node unless it is nil.

@@ -125,7 +125,7 @@ func (machine *machine) run(rebooting context.Context) error {
 func (machine *machine) start(ctx context.Context) error {
 	config := machine.config
 
-	err := config.Root.boot(config.BootID)
+	err := config.Root.boot(config.BootID, machine.booted)
 	if err != nil {
 		return err
 	}
@@ -205,6 +205,11 @@ func (machine *machine) boot(ctx context.Context) error {
 		return err
 	}
 
+	staticPodURL, err := machine.serveStaticPods()
+	if err != nil {
+		return err
+	}
+
 	if err = hollow.Start(ctx, hollow.Config{
 		NodeName:                        config.Name,
 		BootID:                          config.BootID,
@@ -217,6 +222,9 @@ func (machine *machine) boot(ctx context.Context) error {
 		ShutdownGracePeriodCriticalPods: config.ShutdownGracePeriodCriticalPods,
 		Labels:                          config.Labels,
 		Devices:                         config.Devices,
+		Images:                          config.Images,
+		StaticPods:                      config.StaticPods,
+		StaticPodURL:                    staticPodURL,
 	}, client); err != nil {
 		return err
 	}

@@ -70,8 +70,8 @@ func (root Root) Create() error {
 }
 
 // boot does to the files what a boot does: it empties what lives in memory,
-// and writes the new boot's id.
-func (root Root) boot(bootID string) error {
+// and writes the new boot's id and time.
+func (root Root) boot(bootID string, at time.Time) error {
 	for _, folder := range []string{root.run(), root.Temp()} {
 		if err := os.RemoveAll(folder); err != nil {
 			return fmt.Errorf("failed to empty folder %q: %w", folder, err)
@@ -84,6 +84,10 @@ func (root Root) boot(bootID string) error {
 
 	if err := os.WriteFile(root.BootID(), []byte(bootID+"\n"), 0o600); err != nil {
 		return fmt.Errorf("failed to write boot id: %w", err)
+	}
+
+	if err := os.WriteFile(root.path("proc", "stat"), fmt.Appendf(nil, "btime %d\n", at.Unix()), 0o600); err != nil {
+		return fmt.Errorf("failed to write time of boot: %w", err)
 	}
 
 	return nil
