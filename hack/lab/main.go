@@ -17,6 +17,7 @@ import (
 
 	"github.com/talos-rebound/rebound/hack/lab/component"
 	"github.com/talos-rebound/rebound/hack/lab/internal/demo"
+	"github.com/talos-rebound/rebound/hack/lab/internal/playground"
 )
 
 func main() {
@@ -82,6 +83,76 @@ Failed or not owned by a DaemonSet, or if the check did not wait and pass.`,
 
 	cmd.Flags().IntVar(&options.Reboots, "reboots", 6, "how often to reboot the nodes")
 	cmd.Flags().StringVar(&options.Out, "out", "build/lab", "folder for the reports")
+
+	return cmd
+}
+
+func newUpCommand() *cobra.Command {
+	var options playground.Options
+
+	cmd := &cobra.Command{
+		Use:   "up",
+		Short: "Start a lab that stays up, for talosctl, kubectl and rebound",
+		Long: `Up starts a lab with nodes and DaemonSets, waits until all pods are Ready, says
+how to use it, and takes it down on Ctrl-C.
+
+The nodes answer over the Talos API as stock ones do: to talosctl, with the
+resources and the version of every node and the members of the cluster, and to
+rebound. Nothing can be written. Nodes without rebound do not know its
+resources.
+
+It writes talosconfig, kubeconfig and lab.json to a folder, which it takes back
+at the end.`,
+		Example: `  # Two nodes with rebound
+  lab up
+
+  # A mixed cluster
+  lab up --workers 3 --stock 1
+
+  # A second lab next to the first
+  lab up --out build/second`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return playground.Up(cmd.Context(), options, cmd.OutOrStdout())
+		},
+	}
+
+	cmd.Flags().IntVar(&options.Workers, "workers", playground.DefaultWorkers, "how many nodes have rebound")
+	cmd.Flags().IntVar(&options.Stock, "stock", 0, "how many further nodes run without rebound")
+	cmd.Flags().StringVar(&options.Out, "out", playground.DefaultOut, "folder for talosconfig, kubeconfig and lab.json")
+
+	return cmd
+}
+
+func newRebootCommand() *cobra.Command {
+	var options playground.RebootOptions
+
+	cmd := &cobra.Command{
+		Use:   "reboot NODE",
+		Short: "Reboot a node of the lab that is up",
+		Long: `Reboot reboots a node of the lab that 'lab up' has started in another terminal,
+as Talos does: the kubelet is shut down gracefully first. It returns when the
+kubelet is healthy again, which is before the DaemonSet pods are back.
+
+Ctrl-C ends the command and not the reboot. A node that is down is booted.`,
+		Example: `  # As talosctl reboot
+  lab reboot worker-a
+
+  # As a power failure
+  lab reboot worker-a --hard
+
+  # A node of a lab with a folder of its own
+  lab reboot worker-a --out build/second`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			options.Node = args[0]
+
+			return playground.Reboot(cmd.Context(), options, cmd.OutOrStdout())
+		},
+	}
+
+	cmd.Flags().BoolVar(&options.Hard, "hard", false, "reboot as a power failure does, without a shutdown")
+	cmd.Flags().StringVar(&options.Out, "out", playground.DefaultOut, "folder of the lab")
 
 	return cmd
 }

@@ -10,15 +10,28 @@
 // own: the running binary executed again, with an environment variable that
 // says what it is this time. That is why [RunIfAsked] has to come first in
 // main and in TestMain.
+//
+// No process outlives the lab: its standard input is a pipe to the lab, and it
+// ends itself when that does, even if the lab was killed. The tests of package
+// lab that end a lab in every way are the tests of this one.
 package component
 
 import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 
+	"github.com/spf13/cobra"
+	"go.etcd.io/etcd/server/v3/etcdmain"
 	"google.golang.org/grpc/grpclog"
+	"k8s.io/component-base/cli"
+	_ "k8s.io/component-base/metrics/prometheus/clientgo" // metrics of the components' clients
+	_ "k8s.io/component-base/metrics/prometheus/version"  // build information among the metrics
+	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
+	controllermanager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
+	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
+
+	"github.com/talos-rebound/rebound/hack/lab/internal/machine"
 )
 
 // Name says which component a process is.
@@ -57,23 +70,6 @@ func RunIfAsked() {
 	exit(Name(name), run(Name(name), os.Args[1:]))
 }
 
-// Command returns a command that runs the component with the arguments it has
-// when it is a program by itself.
-func Command(name Name, args ...string) (*exec.Cmd, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("failed to find the running binary: %w", err)
-	}
-
-	cmd := exec.Command(self, args...)
-	// The Kubernetes clients take their user agent from here, and the audit log
-	// is read by user agents.
-	cmd.Args[0] = string(name)
-	cmd.Env = append(os.Environ(), environment+"="+string(name))
-
-	return cmd, nil
-}
-
 // quietGRPC takes back that a package of the API server makes gRPC log. A node
 // that is away would be a warning with every attempt to reach it.
 func quietGRPC() {
@@ -87,4 +83,43 @@ func exit(name Name, err error) {
 	}
 
 	os.Exit(0)
+}
+
+// run is the component's main function.
+func run(name Name, args []string) error {
+	if name == Janitor {
+		return clean(args)
+	}
+
+	dieWithParent()
+
+	switch name {
+	case Etcd:
+		etcdmain.Main(append([]string{string(name)}, args...))
+
+		return nil
+	case APIServer:
+		return execute(apiserver.NewAPIServerCommand(), args)
+	case ControllerManager:
+		return execute(controllermanager.NewControllerManagerCommand(), args)
+	case Scheduler:
+		return execute(scheduler.NewSchedulerCommand(), args)
+	case Node:
+		quietGRPC()
+
+		return machine.Main(args)
+	case Janitor:
+	}
+
+	return fmt.Errorf("unknown component %q", name)
+}
+
+func execute(command *cobra.Command, args []string) error {
+	command.SetArgs(args)
+
+	if code := cli.Run(command); code != 0 {
+		return fmt.Errorf("exit code %d", code)
+	}
+
+	return nil
 }

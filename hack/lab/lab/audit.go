@@ -5,14 +5,12 @@
 package lab
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -44,9 +42,8 @@ rules:
 type AuditRecord struct {
 	// Time is when the request was received.
 	Time time.Time
-	// User, Groups and UserAgent say who asked.
+	// User and UserAgent say who asked.
 	User      string
-	Groups    []string
 	UserAgent string
 	// Verb is what was asked for: get, list, watch, create, update, patch,
 	// delete, deletecollection.
@@ -58,10 +55,8 @@ type AuditRecord struct {
 	Name        string
 	// URI is the request as it came.
 	URI string
-	// Code is the HTTP status of the answer, and Reason the words that came
-	// with a refusal.
-	Code   int32
-	Reason string
+	// Code is the HTTP status of the answer.
+	Code int32
 	// Pod is the pod as the API server has deleted it; set when a pod was
 	// deleted, by name and with success.
 	Pod *corev1.Pod
@@ -84,45 +79,36 @@ func (lab *Lab) Audit() ([]AuditRecord, error) {
 
 	var records []AuditRecord
 
-	for reader := bufio.NewReader(file); ; {
-		line, err := reader.ReadBytes('\n')
-		if errors.Is(err, io.EOF) {
+	for decoder := json.NewDecoder(file); ; {
+		var event auditv1.Event
+
+		if err = decoder.Decode(&event); errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			// A line without its end is being written.
 			return records, nil
 		}
 
 		if err != nil {
-			return nil, fmt.Errorf("failed to read audit log: %w", err)
+			return nil, fmt.Errorf("failed to decode audit log: %w", err)
 		}
 
-		record, ok, err := decodeAuditRecord(line)
+		// A watch is logged when it begins and when it ends.
+		if event.Verb == "watch" && event.Stage == auditv1.StageResponseComplete && event.ResponseStatus != nil && event.ResponseStatus.Code < 300 {
+			continue
+		}
+
+		record, err := newAuditRecord(&event)
 		if err != nil {
 			return nil, err
 		}
 
-		if ok {
-			records = append(records, record)
-		}
+		records = append(records, record)
 	}
 }
 
-// decodeAuditRecord returns false for a line that repeats an earlier one: a
-// watch is logged when it begins and when it ends.
-func decodeAuditRecord(line []byte) (AuditRecord, bool, error) {
-	var event auditv1.Event
-
-	if err := json.Unmarshal(line, &event); err != nil {
-		return AuditRecord{}, false, fmt.Errorf("failed to decode audit log: %w", err)
-	}
-
-	if event.Verb == "watch" && event.Stage == auditv1.StageResponseComplete && event.ResponseStatus != nil && event.ResponseStatus.Code < 300 {
-		return AuditRecord{}, false, nil
-	}
-
+func newAuditRecord(event *auditv1.Event) (AuditRecord, error) {
 	record := AuditRecord{
 		Time:      event.RequestReceivedTimestamp.Time,
 		User:      event.User.Username,
-		Groups:    event.User.Groups,
 		UserAgent: event.UserAgent,
 		Verb:      event.Verb,
 		URI:       event.RequestURI,
@@ -137,18 +123,17 @@ func decodeAuditRecord(line []byte) (AuditRecord, bool, error) {
 
 	if status := event.ResponseStatus; status != nil {
 		record.Code = status.Code
-		record.Reason = strings.TrimSpace(string(status.Reason) + " " + status.Message)
 	}
 
 	if record.DeletesPod() && event.ResponseObject != nil && bytes.Contains(event.ResponseObject.Raw, []byte(`"kind":"Pod"`)) {
 		record.Pod = &corev1.Pod{}
 
 		if err := json.Unmarshal(event.ResponseObject.Raw, record.Pod); err != nil {
-			return AuditRecord{}, false, fmt.Errorf("failed to decode pod in audit log: %w", err)
+			return AuditRecord{}, fmt.Errorf("failed to decode pod in audit log: %w", err)
 		}
 	}
 
-	return record, true, nil
+	return record, nil
 }
 
 func (lab *Lab) auditLog() string { return lab.path("log", "audit.jsonl") }

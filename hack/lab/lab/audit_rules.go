@@ -16,13 +16,13 @@ const (
 	// ReboundUserAgent tells rebound's requests from the kubelet's, whose
 	// identity they share.
 	ReboundUserAgent = "rebound"
-	// nodeUserPrefix begins the user name of a node's identity.
-	nodeUserPrefix = "system:node:"
+	// NodeUserPrefix begins the user name of a node's identity.
+	NodeUserPrefix = "system:node:"
 )
 
 // IsOfRebound says whether rebound sent the request from the node.
 func (record AuditRecord) IsOfRebound(node string) bool {
-	return record.UserAgent == ReboundUserAgent && record.User == nodeUserPrefix+node
+	return record.UserAgent == ReboundUserAgent && record.User == NodeUserPrefix+node
 }
 
 // Violations returns what rebound did and should not have done, according to
@@ -49,7 +49,7 @@ func Violations(records []AuditRecord) []string {
 // violation returns what is wrong with one of rebound's requests, and nothing
 // if it is in order.
 func violation(record AuditRecord) string {
-	node, ok := strings.CutPrefix(record.User, nodeUserPrefix)
+	node, ok := strings.CutPrefix(record.User, NodeUserPrefix)
 
 	switch {
 	case record.Code == 401:

@@ -8,12 +8,10 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
-	"io"
 	"net/http"
 	"time"
 
 	"github.com/talos-rebound/rebound/hack/lab/component"
-	"github.com/talos-rebound/rebound/hack/lab/internal/process"
 )
 
 const (
@@ -34,7 +32,7 @@ type child struct {
 	health string
 	tls    *tls.Config
 
-	process *process.Process
+	process *component.Process
 }
 
 // start starts the component and waits until it is ready.
@@ -45,15 +43,14 @@ func (child *child) start(ctx context.Context) error {
 
 	var err error
 
-	child.process, err = child.lab.run(child.name, string(child.name), append(child.args, child.lab.options.flags[child.name]...)...)
-	if err != nil {
+	if child.process, err = component.Start(child.name, child.lab.folder, child.lab.log(string(child.name)), child.args...); err != nil {
 		return err
 	}
 
 	return child.waitReady(ctx)
 }
 
-// stop stops the component if it runs. A nil child was never started.
+// stop stops the component if it runs. A nil child was never made.
 func (child *child) stop() error {
 	if child == nil || child.process == nil {
 		return nil
@@ -72,11 +69,7 @@ func (child *child) waitReady(ctx context.Context) error {
 	ticker := time.NewTicker(readyInterval)
 	defer ticker.Stop()
 
-	for {
-		if isReady(ctx, client, child.health) {
-			return nil
-		}
-
+	for !isReady(ctx, client, child.health) {
 		select {
 		case <-child.process.Ended():
 			return child.process.Err()
@@ -85,6 +78,8 @@ func (child *child) waitReady(ctx context.Context) error {
 		case <-ticker.C:
 		}
 	}
+
+	return nil
 }
 
 func isReady(ctx context.Context, client *http.Client, url string) bool {
@@ -98,9 +93,7 @@ func isReady(ctx context.Context, client *http.Client, url string) bool {
 		return false
 	}
 
-	defer response.Body.Close() //nolint:errcheck // read below
-
-	io.Copy(io.Discard, response.Body) //nolint:errcheck // for the connection to be used again
+	defer response.Body.Close() //nolint:errcheck // the body is not read
 
 	return response.StatusCode == http.StatusOK
 }

@@ -14,8 +14,9 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/util/intstr"
-	"k8s.io/client-go/util/retry"
+	"k8s.io/apimachinery/pkg/watch"
 )
 
 // image is never pulled.
@@ -136,29 +137,27 @@ func (lab *Lab) ApplyDaemonSet(ctx context.Context, daemonSet *appsv1.DaemonSet)
 	client := lab.client.AppsV1().DaemonSets(daemonSet.Namespace)
 
 	applied, err := client.Create(ctx, daemonSet, metav1.CreateOptions{})
-	if !apierrors.IsAlreadyExists(err) {
-		if err != nil {
-			return nil, fmt.Errorf("failed to create DaemonSet %q: %w", daemonSet.Name, err)
-		}
-
-		return applied, nil
+	if apierrors.IsAlreadyExists(err) {
+		// Without a resource version it replaces whatever there is.
+		applied, err = client.Update(ctx, daemonSet, metav1.UpdateOptions{})
 	}
 
-	err = retry.RetryOnConflict(retry.DefaultRetry, func() error {
-		current, err := client.Get(ctx, daemonSet.Name, metav1.GetOptions{})
-		if err != nil {
-			return err
-		}
-
-		current.Spec = daemonSet.Spec
-
-		applied, err = client.Update(ctx, current, metav1.UpdateOptions{})
-
-		return err
-	})
 	if err != nil {
-		return nil, fmt.Errorf("failed to update DaemonSet %q: %w", daemonSet.Name, err)
+		return nil, fmt.Errorf("failed to apply DaemonSet %q: %w", daemonSet.Name, err)
 	}
 
 	return applied, nil
+}
+
+// waitNamespace waits until pods can be created in the namespace: until it has
+// its default service account.
+func (lab *Lab) waitNamespace(ctx context.Context, name string) error {
+	err := waitFor(ctx, lab.client.CoreV1().RESTClient(), "serviceaccounts", name,
+		fields.OneTermEqualSelector("metadata.name", "default"), &corev1.ServiceAccount{},
+		func(event watch.Event) (bool, error) { return event.Type != watch.Deleted, nil })
+	if err != nil {
+		return fmt.Errorf("failed to wait for the service account of namespace %q: %w", name, err)
+	}
+
+	return nil
 }

@@ -8,7 +8,6 @@ import (
 	"context"
 	"io"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -18,6 +17,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/talos-rebound/rebound/hack/lab/internal/labtest"
 	"github.com/talos-rebound/rebound/hack/lab/lab"
 	"github.com/talos-rebound/rebound/internal/cli"
 	recoveryres "github.com/talos-rebound/rebound/pkg/resources/recovery"
@@ -29,100 +29,60 @@ const recovered = "waiting for DaemonSet pods to recover: OK"
 
 // health is a run of rebound health in the background.
 type health struct {
-	ended chan struct{}
-	err   error
+	labtest.Screen
 
-	mu      sync.Mutex
-	text    strings.Builder
-	written chan struct{}
+	t *testing.T
+	// running is done when the check has ended, with err.
+	running context.Context
+	err     error
 }
 
-// startHealth starts rebound health on the nodes, with the role that it needs.
-func startHealth(ctx context.Context, t *testing.T, cluster *lab.Lab, options cli.HealthOptions, nodes ...string) *health {
-	t.Helper()
-
-	options.Access = cli.Access{Talosconfig: talosconfigFor(t, cluster, role.Reader), Nodes: nodes}
+// startHealth starts rebound health on the scenario's nodes, with the role that
+// it needs.
+func (s *scenario) startHealth(options cli.HealthOptions) *health {
+	options.Access.Talosconfig = s.talosconfig(role.Reader)
 	options.Output = cli.FormatText
+
+	for _, node := range s.nodes {
+		options.Access.Nodes = append(options.Access.Nodes, node.Name())
+	}
 
 	if options.WaitTimeout == 0 {
 		options.WaitTimeout = cli.DefaultWaitTimeout
 	}
 
-	ctx, cancel := context.WithCancel(ctx)
-	h := &health{ended: make(chan struct{}), written: make(chan struct{})}
+	ctx, stop := context.WithCancel(s.ctx)
+	running, end := context.WithCancel(context.WithoutCancel(ctx))
+	h := &health{t: s.t, running: running}
 
 	go func() {
-		defer close(h.ended)
+		defer end()
 
 		h.err = cli.Health(ctx, options, h, io.Discard)
 	}()
 
-	t.Cleanup(func() {
-		cancel()
-		<-h.ended
+	s.t.Cleanup(func() {
+		stop()
 
-		if t.Failed() {
-			t.Logf("rebound health:\n%s%v", h.output(), h.err)
+		if err := h.wait(); s.t.Failed() {
+			s.t.Logf("rebound health:\n%s%v", h, err)
 		}
 	})
 
 	return h
 }
 
-// Write implements io.Writer.
-func (h *health) Write(text []byte) (int, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-
-	close(h.written)
-	h.written = make(chan struct{})
-
-	return h.text.Write(text)
-}
-
-func (h *health) output() string {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-
-	return h.text.String()
-}
-
-// awaitText waits until the check has written the text, which it must not end
+// await waits until the check has written the text, which it must not end
 // without.
-func (h *health) awaitText(ctx context.Context, t *testing.T, text string) {
-	t.Helper()
-
-	for {
-		h.mu.Lock()
-		found, written := strings.Contains(h.text.String(), text), h.written
-		h.mu.Unlock()
-
-		if found {
-			return
-		}
-
-		select {
-		case <-written:
-		case <-h.ended:
-			require.Contains(t, h.output(), text, "the check has ended: %v", h.err)
-		case <-ctx.Done():
-			require.FailNow(t, "the check has not written "+text)
-		}
-	}
+func (h *health) await(text string) {
+	require.NoError(h.t, h.Await(h.running, text))
 }
 
 // wait returns what the check ended with.
-func (h *health) wait(ctx context.Context, t *testing.T) error {
-	t.Helper()
+func (h *health) wait() error {
+	<-h.running.Done()
 
-	select {
-	case <-h.ended:
-		return h.err
-	case <-ctx.Done():
-		require.FailNow(t, "the check has not ended")
-
-		return nil
-	}
+	return h.err
 }
 
 func TestHealthWaitsFromBeforeARebootUntilAfterIt(t *testing.T) {
@@ -138,38 +98,30 @@ func TestHealthWaitsFromBeforeARebootUntilAfterIt(t *testing.T) {
 		{"watching, and power fails", cli.HealthOptions{}, func(node *lab.Node, _ context.Context) error { return node.Kill() }},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			t.Parallel()
-
-			cluster := shared(t)
-			ctx := within(t, 4*time.Minute)
-			name, label, selector := own("health")
-
-			_, err := cluster.ApplyDaemonSet(ctx, lab.DaemonSet(name, "cni", selector))
-			require.NoError(t, err)
+			s := newScenario(t, "health")
+			s.apply("cni")
 
 			// The default settle time keeps the node from being recovered before it
 			// is rebooted.
-			node := addNode(ctx, t, cluster, name, label, lab.WithRebound())
+			node := s.addNode("", lab.WithRebound())
 			before := node.BootID()
 
-			check := startHealth(ctx, t, cluster, tc.options, name)
-			check.awaitText(ctx, t, name+": ")
+			check := s.startHealth(tc.options)
+			check.await(node.Name() + ": ")
+			s.awaitReady()
 
-			_, err = node.WaitDaemonSetPodsReady(ctx)
-			require.NoError(t, err)
+			require.NoError(t, tc.down(node.Node, s.ctx))
+			check.await(node.Name() + ": unreachable: ")
+			require.NoError(t, node.Start(s.ctx))
 
-			require.NoError(t, tc.down(node, ctx))
-			check.awaitText(ctx, t, name+": unreachable: ")
-			require.NoError(t, node.Start(ctx))
+			require.NoError(t, check.wait())
 
-			require.NoError(t, check.wait(ctx, t))
-
-			output := check.output()
+			output := check.String()
 			assert.True(t, strings.HasSuffix(output, recovered+"\n1 node recovered\n"), output)
 			assert.Equal(t, 1, strings.Count(output, recovered))
 
-			st := talosClient(ctx, t, cluster.Talosconfig()).COSI
-			status, err := safe.StateGetByID[*recoveryres.RecoveryStatus](client.WithNode(ctx, name), st, recoveryres.RecoveryStatusID)
+			st := s.talosClient(s.cluster.Talosconfig()).COSI
+			status, err := safe.StateGetByID[*recoveryres.RecoveryStatus](client.WithNode(s.ctx, node.Name()), st, recoveryres.RecoveryStatusID)
 			require.NoError(t, err)
 			assert.Equal(t, specs.PhaseRecovered, status.TypedSpec().Phase)
 			assert.Equal(t, node.BootID(), status.TypedSpec().BootID)
@@ -179,40 +131,28 @@ func TestHealthWaitsFromBeforeARebootUntilAfterIt(t *testing.T) {
 }
 
 func TestHealthNamesTheNodeThatDoesNotComeBack(t *testing.T) {
-	t.Parallel()
+	s := newScenario(t, "away")
+	stays := s.addNode("-stays", withRebound())
+	goes := s.addNode("-goes", lab.WithRebound())
 
-	cluster := shared(t)
-	ctx := within(t, 3*time.Minute)
-	stays, _, _ := own("stays")
-	goes, _, _ := own("goes")
+	check := s.startHealth(cli.HealthOptions{WaitTimeout: 15 * time.Second})
+	check.await(goes.Name() + ": ")
+	require.NoError(t, goes.Kill())
 
-	addNode(ctx, t, cluster, stays, withRebound())
-	node := addNode(ctx, t, cluster, goes, lab.WithRebound())
-
-	check := startHealth(ctx, t, cluster, cli.HealthOptions{WaitTimeout: 15 * time.Second}, stays, goes)
-	check.awaitText(ctx, t, goes+": ")
-	require.NoError(t, node.Kill())
-
-	err := check.wait(ctx, t)
+	err := check.wait()
 	require.ErrorContains(t, err, "not recovered within 15s")
-	require.ErrorContains(t, err, goes+": unreachable: ")
-	assert.NotContains(t, err.Error(), stays)
+	require.ErrorContains(t, err, goes.Name()+": unreachable: ")
+	assert.NotContains(t, err.Error(), stays.Name())
 	assert.Equal(t, cli.ExitNotRecovered, cli.ExitCode(err))
 }
 
 func TestHealthLeavesOutANodeWithoutRebound(t *testing.T) {
-	t.Parallel()
+	s := newScenario(t, "mixed")
+	s.addNode("-with", withRebound())
+	s.addNode("-without")
 
-	cluster := shared(t)
-	ctx := within(t, 2*time.Minute)
-	with, _, _ := own("with")
-	without, _, _ := own("without")
+	check := s.startHealth(cli.HealthOptions{})
 
-	addNode(ctx, t, cluster, with, withRebound())
-	addNode(ctx, t, cluster, without)
-
-	check := startHealth(ctx, t, cluster, cli.HealthOptions{}, with, without)
-
-	require.NoError(t, check.wait(ctx, t))
-	assert.True(t, strings.HasSuffix(check.output(), recovered+"\n1 node recovered, 1 left out, built without rebound\n"), check.output())
+	require.NoError(t, check.wait())
+	assert.True(t, strings.HasSuffix(check.String(), recovered+"\n1 node recovered, 1 left out, built without rebound\n"), check.String())
 }

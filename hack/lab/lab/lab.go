@@ -16,58 +16,61 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"sync"
 
+	"github.com/siderolabs/crypto/x509"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
 	"github.com/talos-rebound/rebound/hack/lab/component"
-	"github.com/talos-rebound/rebound/hack/lab/internal/apid"
 	"github.com/talos-rebound/rebound/hack/lab/internal/loopback"
-	"github.com/talos-rebound/rebound/hack/lab/internal/pki"
-	"github.com/talos-rebound/rebound/hack/lab/internal/process"
 )
 
 // Lab is a control plane with nodes. Its methods may be called concurrently,
-// with the exception of Close and of two methods that concern one node.
+// with the exception of Close and of two methods that concern one node or one
+// component.
 type Lab struct {
-	options   options
+	flags     map[component.Name][]string
 	folder    string
-	authority *pki.Authority
+	ports     loopback.Ports
+	authority *x509.CertificateAuthority
 	admin     *rest.Config
 	client    *kubernetes.Clientset
-
-	etcd              *child
-	apiServer         *child
-	controllerManager *child
-	scheduler         *child
-	janitor           *process.Process
-	talosAPI          *apid.Endpoint
+	children  map[component.Name]*child
+	janitor   *component.Process
+	talosAPI  *talosAPI
 
 	mu    sync.Mutex
-	ports loopback.Ports
 	nodes map[string]*Node
+}
+
+// Option changes how a lab is started.
+type Option func(*Lab)
+
+// WithFlags appends flags to the command line of a control plane component.
+func WithFlags(name component.Name, flags ...string) Option {
+	return func(lab *Lab) { lab.flags[name] = append(lab.flags[name], flags...) }
 }
 
 // Start starts a control plane and returns when it can run DaemonSets. A lab
 // that cannot be started has left nothing behind; the error then carries the
 // end of the log of the component that failed.
+//
+// Its state is in the system's folder for temporary files, the path of which
+// must be short: unix sockets lie deep inside.
 func Start(ctx context.Context, opts ...Option) (*Lab, error) {
-	lab := &Lab{
-		nodes: map[string]*Node{},
-		options: options{
-			flags: map[component.Name][]string{},
-		},
-	}
+	lab := &Lab{nodes: map[string]*Node{}, flags: map[component.Name][]string{}}
 
 	for _, opt := range opts {
-		opt(&lab.options)
+		opt(lab)
 	}
 
 	if err := lab.start(ctx); err != nil {
@@ -80,7 +83,7 @@ func Start(ctx context.Context, opts ...Option) (*Lab, error) {
 func (lab *Lab) start(ctx context.Context) error {
 	var err error
 
-	if lab.folder, err = os.MkdirTemp(lab.options.temp, "rebound-lab-"); err != nil {
+	if lab.folder, err = os.MkdirTemp("", "rebound-lab-"); err != nil {
 		return fmt.Errorf("failed to create state folder: %w", err)
 	}
 
@@ -88,7 +91,7 @@ func (lab *Lab) start(ctx context.Context) error {
 		return fmt.Errorf("failed to create log folder: %w", err)
 	}
 
-	if lab.janitor, err = lab.run(component.Janitor, string(component.Janitor), lab.folder); err != nil {
+	if lab.janitor, err = component.Start(component.Janitor, lab.folder, lab.log(string(component.Janitor)), lab.folder); err != nil {
 		return err
 	}
 
@@ -104,21 +107,15 @@ func (lab *Lab) start(ctx context.Context) error {
 func (lab *Lab) Close() error {
 	var errs []error
 
-	lab.mu.Lock()
-
-	for _, node := range lab.nodes {
+	for _, node := range lab.Nodes() {
 		errs = append(errs, node.Kill())
 	}
 
-	lab.mu.Unlock()
-
-	for _, child := range []*child{lab.scheduler, lab.controllerManager, lab.apiServer, lab.etcd} {
-		errs = append(errs, child.stop())
+	for _, name := range []component.Name{component.Scheduler, component.ControllerManager, component.APIServer, component.Etcd} {
+		errs = append(errs, lab.StopComponent(name))
 	}
 
-	if lab.talosAPI != nil {
-		errs = append(errs, lab.talosAPI.Close())
-	}
+	errs = append(errs, lab.talosAPI.close())
 
 	if lab.folder != "" {
 		errs = append(errs, os.RemoveAll(lab.folder))
@@ -135,18 +132,9 @@ func (lab *Lab) Close() error {
 	return nil
 }
 
-// Folder returns the state folder.
+// Folder returns the state folder. The logs of the components are in its folder
+// "log", and the audit log with them.
 func (lab *Lab) Folder() string { return lab.folder }
-
-// Logs returns the paths of the components' logs, sorted.
-func (lab *Lab) Logs() []string {
-	// The error could only be that of a malformed pattern.
-	logs, _ := filepath.Glob(filepath.Join(lab.folder, "log", "*.log"))
-
-	slices.Sort(logs)
-
-	return logs
-}
 
 // Client returns a client that may do everything.
 func (lab *Lab) Client() kubernetes.Interface { return lab.client }
@@ -170,42 +158,12 @@ func (lab *Lab) Nodes() []*Node {
 	lab.mu.Lock()
 	defer lab.mu.Unlock()
 
-	nodes := make([]*Node, 0, len(lab.nodes))
-
-	for _, node := range lab.nodes {
-		nodes = append(nodes, node)
-	}
-
-	slices.SortFunc(nodes, func(a, b *Node) int {
-		if a.name < b.name {
-			return -1
-		}
-
-		return 1
-	})
-
-	return nodes
+	return slices.SortedFunc(maps.Values(lab.nodes), func(a, b *Node) int { return cmp.Compare(a.name, b.name) })
 }
 
-// run starts a component as a child process. The name is that of its log.
-func (lab *Lab) run(name component.Name, log string, args ...string) (*process.Process, error) {
-	cmd, err := component.Command(name, args...)
-	if err != nil {
-		return nil, err
-	}
-
-	cmd.Dir = lab.folder
-
-	return process.Start(log, cmd, lab.path("log", log+".log"))
-}
+// log returns the path of a component's log.
+func (lab *Lab) log(name string) string { return lab.path("log", name+".log") }
 
 func (lab *Lab) path(elements ...string) string {
 	return filepath.Join(append([]string{lab.folder}, elements...)...)
-}
-
-func (lab *Lab) port() (int, error) {
-	lab.mu.Lock()
-	defer lab.mu.Unlock()
-
-	return lab.ports.Next()
 }

@@ -6,13 +6,11 @@ package lab_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -22,13 +20,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/talos-rebound/rebound/hack/lab/component"
+	"github.com/talos-rebound/rebound/hack/lab/internal/labtest"
 	"github.com/talos-rebound/rebound/hack/lab/lab"
 )
 
 func TestLabLeavesNothingBehind(t *testing.T) {
 	temp := tempFolder(t)
 
-	cluster, err := lab.Start(within(t, startTimeout), lab.WithTempFolder(temp))
+	cluster, err := lab.Start(within(t, startTimeout))
 	require.NoError(t, err)
 
 	folder := cluster.Folder()
@@ -58,7 +57,7 @@ func TestLabThatFailsToStartLeavesNothingBehind(t *testing.T) {
 		t.Run(string(test.component), func(t *testing.T) {
 			temp := tempFolder(t)
 
-			_, err := lab.Start(within(t, startTimeout), lab.WithTempFolder(temp), lab.WithFlags(test.component, test.flag))
+			_, err := lab.Start(within(t, startTimeout), lab.WithFlags(test.component, test.flag))
 
 			require.ErrorContains(t, err, string(test.component)+" ended: exit status")
 			require.ErrorContains(t, err, test.words, "the error carries the end of the component's log")
@@ -85,7 +84,7 @@ func TestLabThatIsEndedLeavesNothingBehind(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			temp := tempFolder(t)
-			victim := startVictim(t, temp)
+			victim := startVictim(t)
 
 			require.NotEmpty(t, processesOf(t, temp))
 			require.NoError(t, victim.Process.Signal(test.signal))
@@ -99,20 +98,19 @@ func TestLabThatIsEndedLeavesNothingBehind(t *testing.T) {
 	}
 }
 
-const victimEnvironment = "LAB_TEST_VICTIM_TEMP"
+const victimEnvironment = "LAB_TEST_VICTIM"
 
 // runVictimIfAsked makes this process a program that starts a lab, says so,
 // and waits for a signal.
 func runVictimIfAsked() bool {
-	temp, ok := os.LookupEnv(victimEnvironment)
-	if !ok {
+	if os.Getenv(victimEnvironment) == "" {
 		return false
 	}
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 
-	cluster, err := lab.Start(ctx, lab.WithTempFolder(temp))
+	cluster, err := lab.Start(ctx)
 	if err != nil {
 		fmt.Println(err)
 
@@ -134,14 +132,14 @@ func runVictimIfAsked() bool {
 	return true
 }
 
-func startVictim(t *testing.T, temp string) *exec.Cmd {
+func startVictim(t *testing.T) *exec.Cmd {
 	t.Helper()
 
 	self, err := os.Executable()
 	require.NoError(t, err)
 
 	victim := exec.Command(self)
-	victim.Env = append(os.Environ(), victimEnvironment+"="+temp)
+	victim.Env = append(os.Environ(), victimEnvironment+"=1")
 	// As in a terminal: a group of its own, and Ctrl-C is for the group.
 	victim.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 
@@ -157,7 +155,8 @@ func startVictim(t *testing.T, temp string) *exec.Cmd {
 	return victim
 }
 
-// tempFolder returns a folder with a short path: unix sockets lie below it.
+// tempFolder returns a folder in which the test's labs have their state. Its
+// path is short: unix sockets lie below it.
 func tempFolder(t *testing.T) string {
 	t.Helper()
 
@@ -165,6 +164,7 @@ func tempFolder(t *testing.T) string {
 	require.NoError(t, err)
 
 	t.Cleanup(func() { assert.NoError(t, os.RemoveAll(folder)) })
+	t.Setenv("TMPDIR", folder)
 
 	return folder
 }
@@ -178,28 +178,11 @@ func entries(t *testing.T, folder string) []os.DirEntry {
 	return found
 }
 
-// processesOf returns the command lines of the processes that have something
-// to do with the folder.
 func processesOf(t *testing.T, folder string) []string {
 	t.Helper()
 
-	paths, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	found, err := labtest.Processes(folder)
 	require.NoError(t, err)
-
-	var found []string
-
-	for _, path := range paths {
-		content, err := os.ReadFile(path)
-		if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
-			continue
-		}
-
-		require.NoError(t, err)
-
-		if line := strings.ReplaceAll(string(content), "\x00", " "); strings.Contains(line, folder) {
-			found = append(found, line)
-		}
-	}
 
 	return found
 }

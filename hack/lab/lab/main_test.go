@@ -10,6 +10,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,6 +31,8 @@ const (
 	startTimeout = 3 * time.Minute
 	// parallelTests is how many tests run at a time.
 	parallelTests = 8
+	// failureTail is how many lines of each log a failed test shows.
+	failureTail = 20
 )
 
 // sharedStart starts the lab that the tests of this package have in common: a
@@ -99,8 +102,7 @@ func shared(t *testing.T) *lab.Lab {
 	cluster, err := sharedStart()
 	require.NoError(t, err)
 
-	cluster.ShowLogs(t)
-	watchRebound(t, cluster)
+	watch(t, cluster)
 
 	return cluster
 }
@@ -110,18 +112,39 @@ func shared(t *testing.T) *lab.Lab {
 func alone(t *testing.T) *lab.Lab {
 	t.Helper()
 
-	cluster := lab.New(t)
-	watchRebound(t, cluster)
+	cluster, err := lab.Start(within(t, startTimeout))
+	require.NoError(t, err)
+
+	t.Cleanup(func() { assert.NoError(t, cluster.Close()) })
+	watch(t, cluster)
 
 	return cluster
 }
 
-// watchRebound makes the test fail if, by its end, rebound has done anything in
-// the lab that it must not do.
-func watchRebound(t *testing.T, cluster *lab.Lab) {
+// watch makes the test fail if, by its end, rebound has done anything in the lab
+// that it must not do. A test that fails shows the end of every component's log,
+// and keeps the whole of them, the audit log too, among its artifacts (see the
+// flag -artifacts of go test).
+func watch(t *testing.T, cluster *lab.Lab) {
 	t.Helper()
 
-	t.Cleanup(func() { assert.NoError(t, auditError(cluster)) })
+	t.Cleanup(func() {
+		assert.NoError(t, auditError(cluster))
+
+		if !t.Failed() {
+			return
+		}
+
+		folder := filepath.Join(cluster.Folder(), "log")
+
+		// The error could only be that of a malformed pattern.
+		logs, _ := filepath.Glob(filepath.Join(folder, "*.log"))
+		for _, log := range logs {
+			t.Logf("%s:\n%s", filepath.Base(log), component.Tail(log, failureTail))
+		}
+
+		assert.NoError(t, os.CopyFS(filepath.Join(t.ArtifactDir(), "log"), os.DirFS(folder)))
+	})
 }
 
 // auditError is what rebound must not have done, according to the API server.
@@ -136,39 +159,4 @@ func auditError(cluster *lab.Lab) error {
 	}
 
 	return nil
-}
-
-func within(t *testing.T, limit time.Duration) context.Context {
-	t.Helper()
-
-	ctx, cancel := context.WithTimeout(t.Context(), limit)
-	t.Cleanup(cancel)
-
-	return ctx
-}
-
-// names counts the names that own has given out: with the flag -count a test
-// runs several times on the shared lab.
-var names atomic.Int64
-
-// own returns a name for a node and for a namespace, and options that give the
-// node a label and a DaemonSet the selector for it, so that a test has both to
-// itself.
-func own(prefix string) (string, lab.NodeOption, lab.DaemonSetOption) {
-	name := fmt.Sprintf("%s-%d", prefix, names.Add(1))
-	labels := map[string]string{"lab.test/owner": name}
-
-	return name, lab.WithLabels(labels), lab.NodeSelector(labels)
-}
-
-// addNode adds a node to a shared lab for the time of the test.
-func addNode(ctx context.Context, t *testing.T, cluster *lab.Lab, name string, opts ...lab.NodeOption) *lab.Node {
-	t.Helper()
-
-	node, err := cluster.AddNode(ctx, name, opts...)
-	require.NoError(t, err)
-
-	t.Cleanup(func() { assert.NoError(t, node.Kill()) })
-
-	return node
 }

@@ -19,12 +19,11 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/talos-rebound/rebound/hack/lab/component"
 	"github.com/talos-rebound/rebound/hack/lab/internal/hollow"
 	"github.com/talos-rebound/rebound/hack/lab/internal/machine"
-	"github.com/talos-rebound/rebound/hack/lab/internal/pki"
-	"github.com/talos-rebound/rebound/hack/lab/internal/process"
 )
 
 // The kubelet's shutdown periods. Those of Talos are 30 and 10 seconds; pods
@@ -49,14 +48,13 @@ type Node struct {
 	name        string
 	address     netip.Addr
 	config      machine.Config
-	certificate time.Duration
 	agent       *Agent
 	metricsPort int
 
 	boots   int
 	booted  time.Time
 	down    time.Time
-	process *process.Process
+	process *component.Process
 	api     *connection
 }
 
@@ -90,15 +88,6 @@ func RejectionCap(limit int) ReboundOption {
 	return func(rebound *machine.Rebound) { rebound.RejectionCap = &limit }
 }
 
-// WithShutdownGracePeriod sets the kubelet's shutdown periods: the whole, and
-// the part of it that is kept for critical pods.
-func WithShutdownGracePeriod(whole, critical time.Duration) NodeOption {
-	return func(node *Node) {
-		node.config.ShutdownGracePeriod = whole
-		node.config.ShutdownGracePeriodCriticalPods = critical
-	}
-}
-
 // WithLabels sets labels of the Node object.
 func WithLabels(labels map[string]string) NodeOption {
 	return func(node *Node) { node.config.Labels = labels }
@@ -118,17 +107,11 @@ func WithDeviceAfter(resource string, delay time.Duration) NodeOption {
 	}
 }
 
-// WithCertificateLifetime makes the node's first client certificate expire.
-func WithCertificateLifetime(lifetime time.Duration) NodeOption {
-	return func(node *Node) { node.certificate = lifetime }
-}
-
 // AddNode adds a node, boots it, and returns when it has registered.
 func (lab *Lab) AddNode(ctx context.Context, name string, opts ...NodeOption) (*Node, error) {
 	node := &Node{
-		lab:         lab,
-		name:        name,
-		certificate: pki.Lifetime,
+		lab:  lab,
+		name: name,
 		config: machine.Config{
 			Name:                            name,
 			Root:                            machine.Root(lab.path(name)),
@@ -145,24 +128,11 @@ func (lab *Lab) AddNode(ctx context.Context, name string, opts ...NodeOption) (*
 		return nil, fmt.Errorf("failed to install node %q: %w", name, err)
 	}
 
-	lab.mu.Lock()
-
-	if _, ok := lab.nodes[name]; ok {
-		lab.mu.Unlock()
-
-		return nil, fmt.Errorf("failed to add node %q: it exists", name)
+	if err := lab.join(ctx, node); err != nil {
+		return nil, err
 	}
 
-	lab.nodes[name] = node
-	lab.mu.Unlock()
-
-	var err error
-
-	if node.address, err = lab.talosAPI.Add(ctx, name, node.config.Root.APISocket()); err != nil {
-		return nil, fmt.Errorf("failed to add node %q: %w", name, err)
-	}
-
-	if err = node.Start(ctx); err != nil {
+	if err := node.Start(ctx); err != nil {
 		return nil, err
 	}
 
@@ -171,15 +141,12 @@ func (lab *Lab) AddNode(ctx context.Context, name string, opts ...NodeOption) (*
 
 // install prepares the root folder.
 func (node *Node) install() error {
-	var err error
-
-	if node.config.KubeletPort, err = node.lab.port(); err != nil {
+	ports, err := node.lab.ports.Take(2)
+	if err != nil {
 		return err
 	}
 
-	if node.config.HealthPort, err = node.lab.port(); err != nil {
-		return err
-	}
+	node.config.KubeletPort, node.config.HealthPort = ports[0], ports[1]
 
 	root := node.config.Root
 
@@ -187,7 +154,7 @@ func (node *Node) install() error {
 		return err
 	}
 
-	if err = node.RotateCertificate(node.certificate); err != nil {
+	if err = node.RotateCertificate(certificateLifetime); err != nil {
 		return err
 	}
 
@@ -204,7 +171,12 @@ func (node *Node) writeKubeconfig(path string) error {
 		return fmt.Errorf("failed to make folder for kubeconfig: %w", err)
 	}
 
-	return node.lab.authority.WriteKubeconfigForFile(path, node.lab.admin.Host, node.config.Root.ClientCertificate())
+	// As a kubelet's, the kubeconfig refers to one file with both the certificate
+	// and its key. The kubelet rotates that file and leaves the kubeconfig alone.
+	certificate := node.config.Root.ClientCertificate()
+	user := &clientcmdapi.AuthInfo{ClientCertificate: certificate, ClientKey: certificate}
+
+	return node.lab.writeKubeconfig(path, node.lab.admin.Host, user)
 }
 
 // Name returns the node's name.
@@ -219,8 +191,8 @@ func (node *Node) BusAddress() string { return "unix:path=" + node.config.Root.B
 // Root returns the node's root folder.
 func (node *Node) Root() string { return string(node.config.Root) }
 
-// Log returns the path of the log of the current boot, or of the last one.
-func (node *Node) Log() string { return node.lab.path("log", node.logName()+".log") }
+// KubeconfigPath returns the path of the kubelet's kubeconfig.
+func (node *Node) KubeconfigPath() string { return node.config.Root.Kubeconfig() }
 
 // Running says whether the node is up.
 func (node *Node) Running() bool { return node.process != nil && node.process.Running() }
@@ -247,12 +219,12 @@ func (node *Node) Config() (*rest.Config, error) {
 // RotateCertificate gives the kubelet a new client certificate in the way the
 // kubelet itself does it: the kubeconfig stays as it is.
 func (node *Node) RotateCertificate(lifetime time.Duration) error {
-	pair, err := node.lab.authority.Client(lifetime, "system:node:"+node.name, "system:nodes")
+	pair, err := node.lab.signClient(lifetime, "system:node:"+node.name, "system:nodes")
 	if err != nil {
 		return err
 	}
 
-	return node.config.Root.WriteClientCertificate(time.Now(), pair.Certificate, pair.Key)
+	return node.config.Root.WriteClientCertificate(time.Now(), pair.CrtPEM, pair.KeyPEM)
 }
 
 // Reboot reboots the node as Talos does: the kubelet is shut down gracefully,
@@ -370,7 +342,7 @@ func (node *Node) boot(ctx context.Context) error {
 
 	var err error
 
-	node.process, err = node.lab.run(component.Node, node.logName(), path)
+	node.process, err = component.Start(component.Node, node.lab.folder, node.lab.log(node.logName()), path)
 
 	return err
 }
@@ -406,6 +378,3 @@ func (node *Node) whileRunning(ctx context.Context) (context.Context, context.Ca
 
 	return ctx, func() { cancel(context.Canceled) }
 }
-
-// KubeconfigPath returns the path of the kubelet's kubeconfig.
-func (node *Node) KubeconfigPath() string { return node.config.Root.Kubeconfig() }

@@ -6,6 +6,8 @@ package lab_test
 
 import (
 	"context"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,7 +15,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/talos-rebound/rebound/hack/lab/component"
 	"github.com/talos-rebound/rebound/hack/lab/lab"
 	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
 )
@@ -38,118 +43,184 @@ func TestControlPlaneCanBeAwayForAWhile(t *testing.T) {
 func outlast(t *testing.T, cluster *lab.Lab) {
 	t.Helper()
 
-	ctx := within(t, 2*time.Minute)
-	name, label, selector := own("outage")
-
-	node := addNode(ctx, t, cluster, name, label)
-	apply(ctx, t, cluster, lab.DaemonSet(name, "proxy", selector))
-
-	_, err := node.WaitDaemonSetPodsReady(ctx)
-	require.NoError(t, err)
+	s := newScenarioOn(t, cluster, "outage")
+	node := s.addNode("")
+	s.apply("proxy")
+	s.awaitReady()
 
 	// Without a DaemonSet controller nobody replaces the pod.
-	require.NoError(t, cluster.StopControllerManager())
-	require.NoError(t, node.Reboot(ctx))
+	require.NoError(t, cluster.StopComponent(component.ControllerManager))
+	require.NoError(t, node.Reboot(s.ctx))
 
-	_, err = node.WaitKubeletHealthy(ctx)
+	_, err := node.WaitKubeletHealthy(s.ctx)
 	require.NoError(t, err)
 
-	pods := podsIn(ctx, t, cluster, name)
+	pods := s.pods()
 	require.Len(t, pods, 1)
 	assert.Equal(t, corev1.PodFailed, pods[0].Status.Phase)
 	assert.Equal(t, "Terminated", pods[0].Status.Reason)
 
-	require.NoError(t, cluster.StartControllerManager(ctx))
-
-	_, err = node.WaitDaemonSetPodsReady(ctx)
-	require.NoError(t, err)
+	require.NoError(t, cluster.StartComponent(s.ctx, component.ControllerManager))
+	s.awaitReady()
 
 	// A node can be shut down without an API server.
-	require.NoError(t, cluster.StopAPIServer())
-	require.NoError(t, node.Stop(ctx))
-	require.NoError(t, cluster.StartAPIServer(ctx))
-	require.NoError(t, node.Start(ctx))
-
-	_, err = node.WaitDaemonSetPodsReady(ctx)
-	require.NoError(t, err)
+	require.NoError(t, cluster.StopComponent(component.APIServer))
+	require.NoError(t, node.Stop(s.ctx))
+	require.NoError(t, cluster.StartComponent(s.ctx, component.APIServer))
+	require.NoError(t, node.Start(s.ctx))
+	s.awaitReady()
 }
 
 func outlastControllerManager(t *testing.T, cluster *lab.Lab) {
 	t.Helper()
 
-	ctx := within(t, 2*time.Minute)
-	name, label, selector := own("manager")
+	s := newScenarioOn(t, cluster, "manager")
+	node := s.addNode("", withRebound())
+	daemonSet := s.apply("proxy")
+	s.awaitReady()
 
-	node := addNode(ctx, t, cluster, name, label, withRebound())
-	daemonSet := apply(ctx, t, cluster, lab.DaemonSet(name, "proxy", selector))
+	left := node.pod(daemonSet)
 
-	_, err := node.WaitDaemonSetPodsReady(ctx)
-	require.NoError(t, err)
-
-	left := onlyPodOf(ctx, t, cluster, daemonSet, node)
-
-	require.NoError(t, cluster.StopControllerManager())
-	require.NoError(t, node.Reboot(ctx))
+	require.NoError(t, cluster.StopComponent(component.ControllerManager))
+	require.NoError(t, node.Reboot(s.ctx))
 
 	// The watch may show the pod on its way out before it shows it gone.
-	status := awaitStatus(ctx, t, node, func(status specs.RecoveryStatus) bool {
-		return status.Counts.Deleted == 1 && status.Message == name+"/proxy: waiting for the replacement of "+left.Name
+	status := node.awaitStatus(func(status specs.RecoveryStatus) bool {
+		return status.Counts.Deleted == 1 && status.Message == s.name+"/proxy: waiting for the replacement of "+left.Name
 	})
 	assert.Equal(t, specs.PhaseRecovering, status.Phase)
-	assert.Equal(t, specs.DaemonSetPhaseReplacing, daemonSetsOf(ctx, t, node)[name+"/proxy"].Phase)
-	assert.Empty(t, podsIn(ctx, t, cluster, name))
+	assert.Equal(t, specs.DaemonSetPhaseReplacing, node.records()["proxy"].Phase)
+	assert.Empty(t, s.pods())
 
 	// Nothing else may happen for longer than the settle time.
-	soon, cancel := context.WithTimeout(ctx, 3*time.Second)
+	soon, cancel := context.WithTimeout(s.ctx, 3*time.Second)
 	defer cancel()
 
-	status, err = watchStatus(soon, node, func(now specs.RecoveryStatus) bool { return now != status })
+	status, err := node.watchStatus(soon, func(now specs.RecoveryStatus) bool { return now != status })
 	require.Error(t, err, "%+v", status)
 
-	require.NoError(t, cluster.StartControllerManager(ctx))
+	require.NoError(t, cluster.StartComponent(s.ctx, component.ControllerManager))
 
-	status = awaitPhase(ctx, t, node, specs.PhaseRecovered)
+	status = node.awaitPhase(specs.PhaseRecovered)
 	assert.Equal(t, specs.Counts{Found: 1, Deleted: 1, Recovered: 1}, status.Counts)
-	assert.Equal(t, onlyPodOf(ctx, t, cluster, daemonSet, node).Name, daemonSetsOf(ctx, t, node)[name+"/proxy"].Replacement)
+	assert.Equal(t, node.pod(daemonSet).Name, node.records()["proxy"].Replacement)
 }
 
 func outlastAPIServer(t *testing.T, cluster *lab.Lab) {
 	t.Helper()
 
-	ctx := within(t, 2*time.Minute)
-	name, label, selector := own("server")
+	s := newScenarioOn(t, cluster, "server")
+	node := s.addNode("", withRebound())
+	daemonSet := s.apply("proxy")
+	s.awaitReady()
 
-	node := addNode(ctx, t, cluster, name, label, withRebound())
-	daemonSet := apply(ctx, t, cluster, lab.DaemonSet(name, "proxy", selector))
-
-	_, err := node.WaitDaemonSetPodsReady(ctx)
-	require.NoError(t, err)
-
-	left := onlyPodOf(ctx, t, cluster, daemonSet, node)
+	left := node.pod(daemonSet)
 
 	// The pod is still there, and Failed, when the API server is back.
-	require.NoError(t, cluster.StopControllerManager())
-	require.NoError(t, cluster.StopScheduler())
-	require.NoError(t, node.Stop(ctx))
-	require.NoError(t, cluster.StopAPIServer())
-	require.NoError(t, node.Boot(ctx))
+	require.NoError(t, cluster.StopComponent(component.ControllerManager))
+	require.NoError(t, cluster.StopComponent(component.Scheduler))
+	require.NoError(t, node.Stop(s.ctx))
+	require.NoError(t, cluster.StopComponent(component.APIServer))
+	require.NoError(t, node.Boot(s.ctx))
 
-	awaitStatus(ctx, t, node, func(status specs.RecoveryStatus) bool {
+	node.awaitStatus(func(status specs.RecoveryStatus) bool {
 		return status.Phase == specs.PhaseWaiting && strings.Contains(status.Message, "connection refused")
 	})
 
-	require.NoError(t, cluster.StartAPIServer(ctx))
+	require.NoError(t, cluster.StartComponent(s.ctx, component.APIServer))
 
-	status := awaitStatus(ctx, t, node, func(status specs.RecoveryStatus) bool { return status.Counts.Deleted == 1 })
+	status := node.awaitStatus(func(status specs.RecoveryStatus) bool { return status.Counts.Deleted == 1 })
 	assert.Equal(t, specs.PhaseRecovering, status.Phase)
-	assert.Equal(t, []string{left.Name}, namesOf(deletesOf(t, cluster, node)))
+	assert.Equal(t, []string{left.Name}, node.deleted())
 
-	require.NoError(t, cluster.StartScheduler(ctx))
-	require.NoError(t, cluster.StartControllerManager(ctx))
+	require.NoError(t, cluster.StartComponent(s.ctx, component.Scheduler))
+	require.NoError(t, cluster.StartComponent(s.ctx, component.ControllerManager))
 
-	status = awaitPhase(ctx, t, node, specs.PhaseRecovered)
+	status = node.awaitPhase(specs.PhaseRecovered)
 	assert.Equal(t, specs.Counts{Found: 1, Deleted: 1, Recovered: 1}, status.Counts)
+	s.awaitReady()
+}
 
-	_, err = node.WaitDaemonSetPodsReady(ctx)
+func TestMalformedKubeconfigIsNamedUntilItIsRepaired(t *testing.T) {
+	s := newScenario(t, "kubeconfig")
+	node := s.addNode("", withRebound())
+	daemonSet := s.apply("proxy")
+	s.awaitReady()
+
+	letGo := s.hold(node.pod(daemonSet))
+	require.NoError(t, node.Reboot(s.ctx))
+
+	node.awaitPhase(specs.PhaseDegraded)
+
+	good, err := os.ReadFile(node.KubeconfigPath())
 	require.NoError(t, err)
+
+	require.NoError(t, os.WriteFile(node.KubeconfigPath(), []byte("{not a kubeconfig"), 0o600))
+
+	node.awaitStatus(func(status specs.RecoveryStatus) bool {
+		return status.Phase == specs.PhaseWaiting && strings.Contains(status.Message, node.KubeconfigPath())
+	})
+
+	require.NoError(t, os.WriteFile(node.KubeconfigPath(), good, 0o600))
+
+	status := node.awaitPhase(specs.PhaseDegraded)
+	assert.Equal(t, 1, status.Counts.Blocked, "what was counted before is not forgotten")
+
+	letGo()
+
+	status = node.awaitPhase(specs.PhaseRecovered)
+	assert.Equal(t, 1, status.Counts.Recovered)
+}
+
+func TestRotatedCertificateIsTakenUpInTheMiddleOfARecovery(t *testing.T) {
+	s := newScenario(t, "rotate")
+	node := s.addNode("", withRebound())
+	storage := s.apply("storage")
+	proxy := s.apply("proxy")
+	s.awaitReady()
+	s.suspendBackOff()
+
+	letGo := s.hold(node.pod(storage))
+	require.NoError(t, node.Stop(s.ctx))
+	require.NoError(t, node.RotateCertificate(15*time.Second))
+
+	old := node.client()
+
+	require.NoError(t, node.Start(s.ctx))
+
+	// The recovery stays open, and so does the watch.
+	node.awaitStatus(func(status specs.RecoveryStatus) bool {
+		return status.Counts.Blocked == 1 && status.Counts.Recovered == 1
+	})
+
+	require.NoError(t, node.RotateCertificate(time.Hour))
+	require.Eventually(t, func() bool {
+		_, err := old.CoreV1().Nodes().Get(s.ctx, node.Name(), metav1.GetOptions{})
+
+		return apierrors.IsUnauthorized(err)
+	}, time.Minute, 200*time.Millisecond, "the old certificate expires")
+
+	before := len(node.requests())
+
+	// Work for rebound: a pod that the kubelet has rejected.
+	rejected := node.pod(proxy)
+	rejected.Status.Phase = corev1.PodFailed
+	rejected.Status.Reason = "UnexpectedAdmissionError"
+	rejected.Status.Message = "Pod was rejected: the lab says so"
+	_, err := s.cluster.Client().CoreV1().Pods(s.name).UpdateStatus(s.ctx, &rejected, metav1.UpdateOptions{})
+	require.NoError(t, err)
+
+	node.awaitRecord("proxy", func(record specs.DaemonSetRecovery) bool {
+		return record.Deleted == 2 && record.Phase == specs.DaemonSetPhaseRecovered
+	})
+
+	assert.Contains(t, node.deleted(), rejected.Name)
+	assert.True(t, slices.ContainsFunc(node.requests()[before:], func(request lab.AuditRecord) bool {
+		return request.Verb == "watch"
+	}), "rebound connects again")
+
+	letGo()
+
+	status := node.awaitPhase(specs.PhaseRecovered)
+	assert.Equal(t, specs.Counts{Found: 2, Deleted: status.Counts.Deleted, Recovered: 2}, status.Counts)
 }

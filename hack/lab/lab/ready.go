@@ -7,18 +7,39 @@ package lab
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
+	watchtools "k8s.io/client-go/tools/watch"
+	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
 )
+
+// waitFor watches objects of one resource until the condition holds. The
+// condition is asked about every object there is, and then about every change.
+func waitFor(ctx context.Context, client rest.Interface, resource, namespace string, selector fields.Selector, object runtime.Object, condition watchtools.ConditionFunc) error {
+	source := cache.NewListWatchFromClient(client, resource, namespace, selector)
+
+	if _, err := watchtools.UntilWithSync(ctx, source, object, nil, condition); err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+
+		return err
+	}
+
+	return nil
+}
 
 // WaitDaemonSetPodsReady waits until every DaemonSet whose node selector fits
 // the node has a Ready pod on it that was started in this boot, and returns the
@@ -65,8 +86,9 @@ func (lab *Lab) WaitReady(ctx context.Context) error {
 
 // expectations are the pods that a node should have, by their DaemonSet.
 type expectations struct {
+	// names are the DaemonSets', and ready leads from a pod to its DaemonSet.
 	names  map[types.UID]string
-	ready  map[types.UID]map[types.UID]struct{}
+	ready  map[types.UID]types.UID
 	booted time.Time
 }
 
@@ -83,22 +105,17 @@ func (node *Node) expectations(ctx context.Context) (*expectations, error) {
 
 	waiting := &expectations{
 		names:  map[types.UID]string{},
-		ready:  map[types.UID]map[types.UID]struct{}{},
+		ready:  map[types.UID]types.UID{},
 		booted: node.booted.Truncate(time.Second), // the API has whole seconds
 	}
 
 	for _, daemonSet := range daemonSets.Items {
-		if fits(&daemonSet, object) {
+		if labels.SelectorFromSet(daemonSet.Spec.Template.Spec.NodeSelector).Matches(labels.Set(object.Labels)) {
 			waiting.names[daemonSet.UID] = daemonSet.Name
-			waiting.ready[daemonSet.UID] = map[types.UID]struct{}{}
 		}
 	}
 
 	return waiting, nil
-}
-
-func fits(daemonSet *appsv1.DaemonSet, node *corev1.Node) bool {
-	return labels.SelectorFromSet(daemonSet.Spec.Template.Spec.NodeSelector).Matches(labels.Set(node.Labels))
 }
 
 // settledBy takes in an event and says whether nothing is missing any more.
@@ -108,32 +125,23 @@ func (waiting *expectations) settledBy(event watch.Event) bool {
 		return false
 	}
 
-	owner := metav1.GetControllerOf(pod)
-	if owner == nil || waiting.ready[owner.UID] == nil {
-		return false
-	}
-
-	if event.Type != watch.Deleted && isReadySince(pod, waiting.booted) {
-		waiting.ready[owner.UID][pod.UID] = struct{}{}
+	if owner := metav1.GetControllerOf(pod); owner != nil && event.Type != watch.Deleted && isReadySince(pod, waiting.booted) {
+		waiting.ready[pod.UID] = owner.UID
 	} else {
-		delete(waiting.ready[owner.UID], pod.UID)
+		delete(waiting.ready, pod.UID)
 	}
 
 	return len(waiting.missing()) == 0
 }
 
 func (waiting *expectations) missing() []string {
-	var names []string
+	missing := maps.Clone(waiting.names)
 
-	for uid, name := range waiting.names {
-		if len(waiting.ready[uid]) == 0 {
-			names = append(names, name)
-		}
+	for _, daemonSet := range waiting.ready {
+		delete(missing, daemonSet)
 	}
 
-	slices.Sort(names)
-
-	return names
+	return slices.Sorted(maps.Values(missing))
 }
 
 // String names what is missing.
@@ -145,13 +153,9 @@ func (waiting *expectations) String() string {
 // then. After a power failure the API server has the last boot's Ready pods
 // until the kubelet has come around to them.
 func isReadySince(pod *corev1.Pod, booted time.Time) bool {
-	ready := slices.ContainsFunc(pod.Status.Conditions, func(condition corev1.PodCondition) bool {
-		return condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue
-	})
-
 	stale := slices.ContainsFunc(pod.Status.ContainerStatuses, func(status corev1.ContainerStatus) bool {
 		return status.State.Running == nil || status.State.Running.StartedAt.Time.Before(booted)
 	})
 
-	return ready && !stale && pod.DeletionTimestamp == nil
+	return podutil.IsPodReady(pod) && !stale && pod.DeletionTimestamp == nil
 }

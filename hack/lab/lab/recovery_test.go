@@ -5,7 +5,9 @@
 package lab_test
 
 import (
-	"context"
+	"os"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -14,62 +16,53 @@ import (
 	"github.com/godbus/dbus/v5"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sync/errgroup"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes/scheme"
 
 	"github.com/talos-rebound/rebound/hack/lab/lab"
 	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
 )
 
 func TestNodeThatRebootsAgainAndAgainHasItsPodsBackWithinSeconds(t *testing.T) {
-	t.Parallel()
-
 	const reboots = 5
 
-	cluster := shared(t)
-	ctx := within(t, 4*time.Minute)
-	name, label, selector := own("again")
-
-	node := addNode(ctx, t, cluster, name, label, withRebound())
+	s := newScenario(t, "again")
+	node := s.addNode("", withRebound())
 
 	daemonSets := []*appsv1.DaemonSet{
-		apply(ctx, t, cluster, lab.DaemonSet(name, "cni", selector, lab.Critical(), lab.HostNetwork(), lab.InitContainer("install"))),
-		apply(ctx, t, cluster, lab.DaemonSet(name, "proxy", selector)),
+		s.apply("cni", lab.Critical(), lab.HostNetwork(), lab.InitContainer("install")),
+		s.apply("proxy"),
 	}
 
-	_, err := node.WaitDaemonSetPodsReady(ctx)
-	require.NoError(t, err)
+	s.awaitReady()
 
 	deleted := 0
 
 	for range reboots {
-		before := len(namesOf(deletesOf(t, cluster, node)))
+		before := len(node.deleted())
 
-		require.NoError(t, node.Reboot(ctx))
-
-		wait, err := waitFromHealthy(ctx, node)
-		require.NoError(t, err)
+		wait := s.reboot()[0]
 		assert.Less(t, wait, backInService)
 
-		status := awaitPhase(ctx, t, node, specs.PhaseRecovered)
-		names := namesOf(deletesOf(t, cluster, node))[before:]
-		records := daemonSetsOf(ctx, t, node)
+		status := node.awaitPhase(specs.PhaseRecovered)
+		names := node.deleted()[before:]
+		records := node.records()
 
 		t.Logf("from healthy kubelet to Ready pods: %s; %s", wait, status.Message)
 
 		assert.Equal(t, specs.Counts{Found: len(records), Deleted: len(names), Recovered: len(records)}, status.Counts)
 
 		for _, daemonSet := range daemonSets {
-			record, ok := records[name+"/"+daemonSet.Name]
+			record, ok := records[daemonSet.Name]
 			if !ok {
 				continue
 			}
 
 			assert.Equal(t, specs.DaemonSetPhaseRecovered, record.Phase)
 			assert.Contains(t, []string{"NodeShutdown", "Terminated"}, record.Reason)
-			assert.Equal(t, onlyPodOf(ctx, t, cluster, daemonSet, node).Name, record.Replacement)
+			assert.Equal(t, node.pod(daemonSet).Name, record.Replacement)
 			assert.LessOrEqual(t, record.Deleted, record.Attempts)
 
 			if record.Deleted > 0 {
@@ -84,8 +77,6 @@ func TestNodeThatRebootsAgainAndAgainHasItsPodsBackWithinSeconds(t *testing.T) {
 }
 
 func TestWithoutReboundTheBackOffDoublesFromRebootToReboot(t *testing.T) {
-	t.Parallel()
-
 	const (
 		// Each reboot costs the DaemonSet controller at least one delete, so after
 		// this many the back-off is longer than a reboot, on any machine.
@@ -94,33 +85,20 @@ func TestWithoutReboundTheBackOffDoublesFromRebootToReboot(t *testing.T) {
 		noticeable = 5 * time.Second
 	)
 
-	cluster := shared(t)
-	ctx := within(t, 4*time.Minute)
-	name, label, selector := own("compare")
-
-	with := addNode(ctx, t, cluster, name+"-with", label, withRebound())
-	without := addNode(ctx, t, cluster, name+"-without", label)
-
-	apply(ctx, t, cluster, lab.DaemonSet(name, "cni", selector))
-
-	for _, node := range []*lab.Node{with, without} {
-		_, err := node.WaitDaemonSetPodsReady(ctx)
-		require.NoError(t, err)
-	}
+	s := newScenario(t, "compare")
+	s.addNode("-with", withRebound())
+	without := s.addNode("-without")
+	s.apply("cni")
+	s.awaitReady()
 
 	// rebootBoth returns how long the node without rebound took.
 	rebootBoth := func() time.Duration {
-		var withWait, withoutWait time.Duration
+		waits := s.reboot()
 
-		together, togetherCtx := errgroup.WithContext(ctx)
-		together.Go(func() (err error) { withWait, err = rebootAndWait(togetherCtx, with); return err })
-		together.Go(func() (err error) { withoutWait, err = rebootAndWait(togetherCtx, without); return err })
-		require.NoError(t, together.Wait())
+		t.Logf("from healthy kubelet to Ready pod: %s with rebound, %s without", waits[0], waits[1])
+		assert.Less(t, waits[0], backInService)
 
-		t.Logf("from healthy kubelet to Ready pod: %s with rebound, %s without", withWait, withoutWait)
-		assert.Less(t, withWait, backInService)
-
-		return withoutWait
+		return waits[1]
 	}
 
 	wait := time.Duration(0)
@@ -133,7 +111,7 @@ func TestWithoutReboundTheBackOffDoublesFromRebootToReboot(t *testing.T) {
 	rebootBoth()
 
 	// How the reboots fall makes a gap longer than the back-off, never shorter: 1, 2, 4, 8, … seconds are the least.
-	gaps := gapsOf(t, cluster, without)
+	gaps := backOffs(without)
 	require.GreaterOrEqual(t, len(gaps), 4)
 
 	for i, gap := range gaps {
@@ -143,88 +121,69 @@ func TestWithoutReboundTheBackOffDoublesFromRebootToReboot(t *testing.T) {
 	t.Logf("from one delete of the DaemonSet controller to the next, without rebound: %s", gaps)
 }
 
-// gapsOf returns the times between the DaemonSet controller's deletes of the
+// backOffs returns the times between the DaemonSet controller's deletes of the
 // node's pods.
-func gapsOf(t *testing.T, cluster *lab.Lab, node *lab.Node) []time.Duration {
-	t.Helper()
+func backOffs(n *node) []time.Duration {
+	var gaps []time.Duration
 
-	records, err := cluster.Audit()
-	require.NoError(t, err)
+	deletes := slices.DeleteFunc(n.podDeletes(), func(record lab.AuditRecord) bool {
+		return record.User != daemonSetController || record.Pod.Spec.NodeName != n.Name()
+	})
 
-	var (
-		gaps []time.Duration
-		last time.Time
-	)
-
-	for _, record := range records {
-		if record.User != daemonSetController || !record.DeletesPod() || record.Pod == nil || record.Pod.Spec.NodeName != node.Name() {
-			continue
-		}
-
-		if !last.IsZero() {
-			gaps = append(gaps, record.Time.Sub(last))
-		}
-
-		last = record.Time
+	for i := range len(deletes) - 1 {
+		gaps = append(gaps, deletes[i+1].Time.Sub(deletes[i].Time))
 	}
 
 	return gaps
 }
 
 func TestFailedPodIsReplacedWhileTheDaemonSetControllerBacksOff(t *testing.T) {
-	t.Parallel()
+	s := newScenario(t, "exact")
+	node := s.addNode("", withRebound())
+	proxy := s.apply("proxy")
+	daemonSets := []*appsv1.DaemonSet{proxy, s.apply("cni", lab.Critical(), lab.HostNetwork())}
 
-	cluster := shared(t)
-	ctx := within(t, 2*time.Minute)
-	name, label, selector := own("exact")
+	alone := proxy.Spec.Template.Spec
+	alone.NodeName, alone.RestartPolicy = node.Name(), corev1.RestartPolicyNever
 
-	node := addNode(ctx, t, cluster, name, label, withRebound())
-
-	daemonSets := map[string]*appsv1.DaemonSet{
-		name + "/cni":   apply(ctx, t, cluster, lab.DaemonSet(name, "cni", selector, lab.Critical(), lab.HostNetwork())),
-		name + "/proxy": apply(ctx, t, cluster, lab.DaemonSet(name, "proxy", selector)),
-	}
-
-	orphan, err := cluster.Client().CoreV1().Pods(name).Create(ctx, &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: "orphan"},
-		Spec:       withoutRestart(name, daemonSets[name+"/proxy"].Spec.Template.Spec),
-	}, metav1.CreateOptions{})
+	pods := s.cluster.Client().CoreV1().Pods(s.name)
+	_, err := pods.Create(s.ctx, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "orphan"}, Spec: alone}, metav1.CreateOptions{})
 	require.NoError(t, err)
 
-	_, err = node.WaitDaemonSetPodsReady(ctx)
-	require.NoError(t, err)
-
-	suspendBackOff(ctx, t, cluster, name)
-	require.NoError(t, node.Stop(ctx))
+	s.awaitReady()
+	s.suspendBackOff()
+	require.NoError(t, node.Stop(s.ctx))
 
 	left := map[string]corev1.Pod{}
 
-	for id, daemonSet := range daemonSets {
-		left[id] = onlyPodOf(ctx, t, cluster, daemonSet, node)
-		assert.Equal(t, corev1.PodFailed, left[id].Status.Phase)
+	for _, daemonSet := range daemonSets {
+		pod := node.pod(daemonSet)
+		assert.Equal(t, corev1.PodFailed, pod.Status.Phase)
+
+		left[daemonSet.Name] = pod
 	}
 
-	before := len(requestsOf(t, cluster, node))
+	before := len(node.requests())
 
-	require.NoError(t, node.Start(ctx))
+	require.NoError(t, node.Start(s.ctx))
 
-	wait, err := waitFromHealthy(ctx, node)
+	wait, err := node.waitFromHealthy(s.ctx)
 	require.NoError(t, err)
 	assert.Less(t, wait, backInService)
 	t.Logf("from healthy kubelet to Ready pods: %s", wait)
 
-	status := awaitPhase(ctx, t, node, specs.PhaseRecovered)
+	status := node.awaitPhase(specs.PhaseRecovered)
 
 	assert.Equal(t, specs.Counts{Found: 2, Deleted: 2, Recovered: 2}, status.Counts)
 	assert.Equal(t, "DaemonSets: 2 recovered", status.Message)
 	assert.Equal(t, node.Name(), status.NodeName)
 	assert.True(t, status.FinishedAt.After(status.StartedAt))
 
-	records := daemonSetsOf(ctx, t, node)
+	records := node.records()
 	require.Len(t, records, 2)
 
-	for id, daemonSet := range daemonSets {
-		record, was := records[id], left[id]
+	for _, daemonSet := range daemonSets {
+		record, was := records[daemonSet.Name], left[daemonSet.Name]
 
 		for _, at := range []time.Time{record.AttemptedAt, record.DeletedAt, record.FinishedAt} {
 			assert.WithinRange(t, at, status.StartedAt, status.FinishedAt)
@@ -242,215 +201,179 @@ func TestFailedPodIsReplacedWhileTheDaemonSetControllerBacksOff(t *testing.T) {
 			Deleted:      1,
 			AttemptedAt:  record.AttemptedAt,
 			DeletedAt:    record.DeletedAt,
-			Replacement:  onlyPodOf(ctx, t, cluster, daemonSet, node).Name,
+			Replacement:  node.pod(daemonSet).Name,
 			FinishedAt:   record.FinishedAt,
 
 			FailedPodCreatedAt: was.CreationTimestamp.UTC(),
 		}, record)
 
-		assertEvent(ctx, t, cluster, daemonSet, node, was)
+		assertEvent(t, node, daemonSet, was)
 	}
 
-	orphan, err = cluster.Client().CoreV1().Pods(name).Get(ctx, orphan.Name, metav1.GetOptions{})
+	orphan, err := pods.Get(s.ctx, "orphan", metav1.GetOptions{})
 	require.NoError(t, err)
 	assert.Equal(t, corev1.PodFailed, orphan.Status.Phase, "rebound has nothing to do with a pod that nobody would replace")
 
-	assertFrugal(t, requestsOf(t, cluster, node)[before:], len(records))
-	assertSilent(t, cluster, node)
+	assertFrugal(t, node.requests()[before:], len(records))
+	assertSilent(t, node)
 }
 
 func TestHardRebootLeavesReboundNothingToDo(t *testing.T) {
-	t.Parallel()
+	s := newScenario(t, "power")
+	node := s.addNode("", withRebound())
+	daemonSet := s.apply("proxy")
+	s.awaitReady()
 
-	cluster := shared(t)
-	ctx := within(t, 2*time.Minute)
-	name, label, selector := own("power")
+	before, pod := node.awaitPhase(specs.PhaseRecovered), node.pod(daemonSet)
 
-	node := addNode(ctx, t, cluster, name, label, withRebound())
-	daemonSet := apply(ctx, t, cluster, lab.DaemonSet(name, "proxy", selector))
+	require.NoError(t, node.HardReboot(s.ctx))
+	assert.NotEqual(t, before.BootID, node.BootID())
 
-	_, err := node.WaitDaemonSetPodsReady(ctx)
+	file, err := os.ReadFile(node.Root() + "/proc/sys/kernel/random/boot_id")
 	require.NoError(t, err)
+	assert.Equal(t, node.BootID(), strings.TrimSpace(string(file)))
 
-	before, pod := awaitPhase(ctx, t, node, specs.PhaseRecovered), onlyPodOf(ctx, t, cluster, daemonSet, node)
-
-	require.NoError(t, node.HardReboot(ctx))
-
-	_, err = node.WaitDaemonSetPodsReady(ctx)
+	object, err := s.cluster.Client().CoreV1().Nodes().Get(s.ctx, node.Name(), metav1.GetOptions{})
 	require.NoError(t, err)
+	assert.Equal(t, node.BootID(), object.Status.NodeInfo.BootID)
 
-	status := awaitPhase(ctx, t, node, specs.PhaseRecovered)
+	s.awaitReady()
+	assert.Equal(t, pod.UID, node.pod(daemonSet).UID, "the kubelet starts the same pod again")
 
-	assert.NotEqual(t, before.BootID, status.BootID)
+	status := node.awaitPhase(specs.PhaseRecovered)
 	assert.Equal(t, node.BootID(), status.BootID)
 	assert.Equal(t, specs.Counts{}, status.Counts)
 	assert.Equal(t, "no Failed DaemonSet pods", status.Message)
-	assert.Equal(t, pod.UID, onlyPodOf(ctx, t, cluster, daemonSet, node).UID)
-	assert.Empty(t, deletesOf(t, cluster, node))
+	assert.Empty(t, node.deletes())
+	assert.Empty(t, s.podDeletes(), "nor has anybody else")
 }
 
 func TestNodesThatRebootTogetherDeleteTheirOwnPodsOnly(t *testing.T) {
-	t.Parallel()
-
-	cluster := shared(t)
-	ctx := within(t, 2*time.Minute)
-	name, label, selector := own("together")
-
-	nodes := []*lab.Node{
-		addNode(ctx, t, cluster, name+"-a", label, withRebound()),
-		addNode(ctx, t, cluster, name+"-b", label, withRebound()),
-	}
-
-	daemonSet := apply(ctx, t, cluster, lab.DaemonSet(name, "cni", selector))
-
-	for _, node := range nodes {
-		_, err := node.WaitDaemonSetPodsReady(ctx)
-		require.NoError(t, err)
-	}
-
-	suspendBackOff(ctx, t, cluster, name)
+	s := newScenario(t, "together")
+	s.addNode("-a", withRebound())
+	s.addNode("-b", withRebound())
+	daemonSet := s.apply("cni")
+	s.awaitReady()
+	s.suspendBackOff()
 
 	left := map[string]string{}
-	for _, node := range nodes {
-		left[node.Name()] = onlyPodOf(ctx, t, cluster, daemonSet, node).Name
+	for _, node := range s.nodes {
+		left[node.Name()] = node.pod(daemonSet).Name
 	}
 
-	together, togetherCtx := errgroup.WithContext(ctx)
+	s.reboot()
 
-	for _, node := range nodes {
-		together.Go(func() error { _, err := rebootAndWait(togetherCtx, node); return err })
-	}
-
-	require.NoError(t, together.Wait())
-
-	for _, node := range nodes {
-		status := awaitPhase(ctx, t, node, specs.PhaseRecovered)
+	for _, node := range s.nodes {
+		status := node.awaitPhase(specs.PhaseRecovered)
 
 		assert.Equal(t, specs.Counts{Found: 1, Deleted: 1, Recovered: 1}, status.Counts)
-		assert.Equal(t, []string{left[node.Name()]}, namesOf(deletesOf(t, cluster, node)))
+		assert.Equal(t, []string{left[node.Name()]}, node.deleted())
 	}
 }
 
 func TestPodThatOptedOutIsLeftFailed(t *testing.T) {
-	t.Parallel()
+	s := newScenario(t, "skip")
+	node := s.addNode("", withRebound())
+	storage := s.apply("storage", lab.Annotations(map[string]string{"recovery.talos.dev/skip": "true"}))
+	proxy := s.apply("proxy")
+	s.awaitReady()
+	s.suspendBackOff()
 
-	cluster := shared(t)
-	ctx := within(t, 2*time.Minute)
-	name, label, selector := own("skip")
+	optedOut, other := node.pod(storage), node.pod(proxy)
 
-	node := addNode(ctx, t, cluster, name, label, withRebound())
-	skip := lab.Annotations(map[string]string{"recovery.talos.dev/skip": "true"})
+	require.NoError(t, node.Reboot(s.ctx))
 
-	storage := apply(ctx, t, cluster, lab.DaemonSet(name, "storage", selector, skip))
-	proxy := apply(ctx, t, cluster, lab.DaemonSet(name, "proxy", selector))
-
-	_, err := node.WaitDaemonSetPodsReady(ctx)
-	require.NoError(t, err)
-
-	suspendBackOff(ctx, t, cluster, name)
-
-	optedOut, other := onlyPodOf(ctx, t, cluster, storage, node), onlyPodOf(ctx, t, cluster, proxy, node)
-
-	require.NoError(t, node.Reboot(ctx))
-
-	status := awaitPhase(ctx, t, node, specs.PhaseRecovered)
+	status := node.awaitPhase(specs.PhaseRecovered)
 
 	assert.Equal(t, specs.Counts{Found: 1, Deleted: 1, Recovered: 1, Skipped: 1}, status.Counts)
 	assert.Equal(t, "DaemonSets: 1 recovered, 1 opted out", status.Message)
 
-	record := daemonSetsOf(ctx, t, node)[name+"/storage"]
+	record := node.records()["storage"]
 	assert.Equal(t, specs.DaemonSetPhaseSkipped, record.Phase)
 	assert.Equal(t, optedOut.Name, record.FailedPod)
 	assert.Zero(t, record.Attempts)
 
-	after := onlyPodOf(ctx, t, cluster, storage, node)
+	after := node.pod(storage)
 	assert.Equal(t, optedOut.UID, after.UID)
 	assert.Equal(t, corev1.PodFailed, after.Status.Phase)
-	assert.Equal(t, []string{other.Name}, namesOf(deletesOf(t, cluster, node)))
+	assert.Equal(t, []string{other.Name}, node.deleted())
 }
 
 func TestPodHeldByAFinalizerBlocksTheRecoveryUntilItIsLetGo(t *testing.T) {
-	t.Parallel()
+	s := newScenario(t, "finalizer")
+	node := s.addNode("", withRebound())
+	daemonSet := s.apply("storage")
+	s.awaitReady()
 
-	cluster := shared(t)
-	ctx := within(t, 2*time.Minute)
-	name, label, selector := own("finalizer")
+	held := node.pod(daemonSet)
+	letGo := s.hold(held)
+	require.NoError(t, node.Reboot(s.ctx))
 
-	node := addNode(ctx, t, cluster, name, label, withRebound())
-	daemonSet := apply(ctx, t, cluster, lab.DaemonSet(name, "storage", selector))
-
-	_, err := node.WaitDaemonSetPodsReady(ctx)
-	require.NoError(t, err)
-
-	held := onlyPodOf(ctx, t, cluster, daemonSet, node)
-	setFinalizers(ctx, t, cluster, held, holdFinalizer)
-	require.NoError(t, node.Reboot(ctx))
-
-	status := awaitPhase(ctx, t, node, specs.PhaseDegraded)
+	status := node.awaitPhase(specs.PhaseDegraded)
 	assert.Equal(t, 1, status.Counts.Blocked)
-	assert.Contains(t, status.Message, name+"/storage: cannot delete "+held.Name)
+	assert.Contains(t, status.Message, s.name+"/storage: cannot delete "+held.Name)
 	assert.Contains(t, status.Message, holdFinalizer)
 
-	record := daemonSetsOf(ctx, t, node)[name+"/storage"]
+	record := node.records()["storage"]
 	assert.Equal(t, specs.DaemonSetPhaseBlocked, record.Phase)
 	assert.Equal(t, held.Name, record.FailedPod)
 	assert.Contains(t, record.LastError, holdFinalizer)
 
-	setFinalizers(ctx, t, cluster, held)
+	letGo()
 
-	status = awaitPhase(ctx, t, node, specs.PhaseRecovered)
+	status = node.awaitPhase(specs.PhaseRecovered)
 	assert.Equal(t, 1, status.Counts.Recovered)
 	assert.Zero(t, status.Counts.Blocked)
 
-	record = daemonSetsOf(ctx, t, node)[name+"/storage"]
+	record = node.records()["storage"]
 	assert.Equal(t, specs.DaemonSetPhaseRecovered, record.Phase)
-	assert.Equal(t, onlyPodOf(ctx, t, cluster, daemonSet, node).Name, record.Replacement)
+	assert.Equal(t, node.pod(daemonSet).Name, record.Replacement)
 	assert.Empty(t, record.LastError)
-
-	_, err = node.WaitDaemonSetPodsReady(ctx)
-	require.NoError(t, err)
+	s.awaitReady()
 }
 
 func TestSurgeLeavesMorePodsBehindThanOneShutdownDoesOtherwise(t *testing.T) {
-	t.Parallel()
-
 	// More than this are left behind: the shutdown is held up until they are there.
 	const limit = 2
 
-	cluster := shared(t)
-	ctx := within(t, 3*time.Minute)
-	name, label, selector := own("surge")
+	s := newScenario(t, "surge")
+	node := s.addNode("", lab.WithRebound(lab.SettleTime(time.Second), lab.RejectionCap(limit)))
+	daemonSet := s.apply("proxy", lab.MaxSurge())
+	s.awaitReady()
+	s.suspendBackOff()
 
-	node := addNode(ctx, t, cluster, name, label, lab.WithRebound(lab.SettleTime(time.Second), lab.RejectionCap(limit)))
-	daemonSet := apply(ctx, t, cluster, lab.DaemonSet(name, "proxy", selector, lab.MaxSurge()))
+	failed := func() (n int) {
+		for _, pod := range s.pods() {
+			if pod.Status.Phase == corev1.PodFailed {
+				n++
+			}
+		}
 
-	_, err := node.WaitDaemonSetPodsReady(ctx)
-	require.NoError(t, err)
-
-	suspendBackOff(ctx, t, cluster, name)
+		return n
+	}
 
 	release := holdShutdown(t, node)
 	stopped := make(chan error, 1)
 
-	go func() { stopped <- node.Stop(ctx) }()
+	go func() { stopped <- node.Stop(s.ctx) }()
 
-	require.Eventually(t, func() bool { return failedIn(ctx, t, cluster, name) > limit }, time.Minute, 50*time.Millisecond)
+	require.Eventually(t, func() bool { return failed() > limit }, time.Minute, 50*time.Millisecond)
 	release()
 	require.NoError(t, <-stopped)
 
-	left := failedIn(ctx, t, cluster, name)
+	left := failed()
 	t.Logf("one shutdown left %d Failed pods behind", left)
 
-	require.NoError(t, node.Start(ctx))
+	require.NoError(t, node.Start(s.ctx))
 
-	status := awaitPhase(ctx, t, node, specs.PhaseRecovered)
+	status := node.awaitPhase(specs.PhaseRecovered)
 	assert.Equal(t, specs.Counts{Found: 1, Deleted: left, Recovered: 1}, status.Counts)
-	assert.Equal(t, corev1.PodRunning, onlyPodOf(ctx, t, cluster, daemonSet, node).Status.Phase)
-	assert.Len(t, deletesOf(t, cluster, node), left)
+	assert.Equal(t, corev1.PodRunning, node.pod(daemonSet).Status.Phase)
+	assert.Len(t, node.deletes(), left)
 }
 
 // holdShutdown keeps the node from being down, as any program may that asks logind for it, and returns what lets it go.
-func holdShutdown(t *testing.T, node *lab.Node) (release func()) {
+func holdShutdown(t *testing.T, node *node) (release func()) {
 	t.Helper()
 
 	conn, err := dbus.Connect(node.BusAddress())
@@ -470,52 +393,15 @@ func holdShutdown(t *testing.T, node *lab.Node) (release func()) {
 	return release
 }
 
-// failedIn counts the Failed pods of a namespace.
-func failedIn(ctx context.Context, t *testing.T, cluster *lab.Lab, namespace string) int {
+// assertEvent checks what "kubectl get events" has to show for the deleted pod.
+func assertEvent(t *testing.T, node *node, daemonSet *appsv1.DaemonSet, deleted corev1.Pod) {
 	t.Helper()
 
-	n := 0
-
-	for _, pod := range podsIn(ctx, t, cluster, namespace) {
-		if pod.Status.Phase == corev1.PodFailed {
-			n++
-		}
-	}
-
-	return n
-}
-
-// apply creates or changes the DaemonSet.
-func apply(ctx context.Context, t *testing.T, cluster *lab.Lab, daemonSet *appsv1.DaemonSet) *appsv1.DaemonSet {
-	t.Helper()
-
-	applied, err := cluster.ApplyDaemonSet(ctx, daemonSet)
+	// As "kubectl describe" and "kubectl get events --for" find them.
+	found, err := node.cluster.Client().CoreV1().Events(daemonSet.Namespace).SearchWithContext(node.ctx, scheme.Scheme, daemonSet)
 	require.NoError(t, err)
 
-	return applied
-}
-
-func rebootAndWait(ctx context.Context, node *lab.Node) (time.Duration, error) {
-	if err := node.Reboot(ctx); err != nil {
-		return 0, err
-	}
-
-	return waitFromHealthy(ctx, node)
-}
-
-// withoutRestart turns a DaemonSet's template into the spec of a single pod.
-func withoutRestart(node string, spec corev1.PodSpec) corev1.PodSpec {
-	spec.NodeName = node
-	spec.RestartPolicy = corev1.RestartPolicyNever
-
-	return spec
-}
-
-// assertEvent checks what "kubectl get events" has to show for the deleted pod.
-func assertEvent(ctx context.Context, t *testing.T, cluster *lab.Lab, daemonSet *appsv1.DaemonSet, node *lab.Node, deleted corev1.Pod) {
-	t.Helper()
-
-	events := deletionEvents(ctx, t, cluster, daemonSet)
+	events := slices.DeleteFunc(found.Items, func(event corev1.Event) bool { return event.Source.Component != "rebound" })
 	require.Len(t, events, 1)
 
 	event := events[0]
@@ -526,7 +412,7 @@ func assertEvent(ctx context.Context, t *testing.T, cluster *lab.Lab, daemonSet 
 	assert.EqualValues(t, 1, event.Count)
 
 	// What "kubectl events" of the newer API shows.
-	modern, err := cluster.Client().EventsV1().Events(daemonSet.Namespace).Get(ctx, event.Name, metav1.GetOptions{})
+	modern, err := node.cluster.Client().EventsV1().Events(daemonSet.Namespace).Get(node.ctx, event.Name, metav1.GetOptions{})
 	require.NoError(t, err)
 	assert.Equal(t, "rebound", modern.ReportingController)
 	assert.Equal(t, node.Name(), modern.ReportingInstance)
@@ -552,16 +438,16 @@ func assertFrugal(t *testing.T, requests []lab.AuditRecord, failed int) {
 }
 
 // assertSilent checks that a node that has recovered asks for nothing.
-func assertSilent(t *testing.T, cluster *lab.Lab, node *lab.Node) {
+func assertSilent(t *testing.T, node *node) {
 	t.Helper()
 
 	const silence = 5 * time.Second
 
-	before := requestsOf(t, cluster, node)
+	before := node.requests()
 
 	// That nothing happens can only be seen by waiting.
 	<-time.After(silence)
 
-	after := requestsOf(t, cluster, node)
+	after := node.requests()
 	assert.Empty(t, after[len(before):])
 }

@@ -23,37 +23,32 @@ import (
 // test of rejections must not settle for less than rebound's default.
 const firstRejection = 10 * time.Second
 
-func TestRejectedPodIsRetriedWithGrowingDelaysUntilTheDeviceIsUsable(t *testing.T) {
-	t.Parallel()
-
+func TestRejectedPodIsRetriedWithGrowingDelays(t *testing.T) {
 	const device = "example.com/accelerator"
 
-	cluster := shared(t)
-	ctx := within(t, 2*time.Minute)
-	name, label, selector := own("retry")
+	s := newScenario(t, "retry")
+	s.apply("driver", lab.Requests(device))
 
-	apply(ctx, t, cluster, lab.DaemonSet(name, "driver", selector, lab.Requests(device)))
+	node := s.addNode("", lab.WithRebound(), lab.WithDeviceAfter(device, firstRejection+2*time.Second))
+	s.suspendBackOff()
 
-	node := addNode(ctx, t, cluster, name, label, lab.WithRebound(), lab.WithDeviceAfter(device, firstRejection+2*time.Second))
-	suspendBackOff(ctx, t, cluster, name)
-
-	rejected := awaitDaemonSet(ctx, t, node, name+"/driver", func(record specs.DaemonSetRecovery) bool {
+	rejected := node.awaitRecord("driver", func(record specs.DaemonSetRecovery) bool {
 		return record.Rejections > 1
 	})
 	assert.Equal(t, "UnexpectedAdmissionError", rejected.Reason)
 	assert.Contains(t, rejected.Message, "cannot allocate unhealthy devices")
 
-	status := awaitPhase(ctx, t, node, specs.PhaseRecovered)
+	status := node.awaitPhase(specs.PhaseRecovered)
 	assert.Equal(t, 1, status.Counts.Found)
 	assert.Equal(t, 1, status.Counts.Recovered)
 
-	record := daemonSetsOf(ctx, t, node)[name+"/driver"]
+	record := node.records()["driver"]
 	assert.Equal(t, specs.DaemonSetPhaseRecovered, record.Phase)
 	assert.GreaterOrEqual(t, record.Rejections, 2)
 	assert.Equal(t, record.Rejections, record.Attempts)
 
-	deletes := deletesOf(t, cluster, node)
-	require.Len(t, namesOf(deletes), record.Attempts, "no more requests than attempts")
+	deletes := node.deletes()
+	require.Len(t, node.deleted(), record.Attempts, "no more requests than attempts")
 	assert.Equal(t, record.Attempts, record.Deleted)
 	assert.Len(t, deletes, record.Attempts)
 
@@ -63,57 +58,49 @@ func TestRejectedPodIsRetriedWithGrowingDelaysUntilTheDeviceIsUsable(t *testing.
 		assert.False(t, request.Time.Before(due), "delete %d of a pod that started at %s came at %s", i+1, request.Pod.Status.StartTime, request.Time)
 	}
 
-	_, err := node.WaitDaemonSetPodsReady(ctx)
-	require.NoError(t, err)
+	s.awaitReady()
 }
 
-func TestPodThatIsAlwaysRejectedIsHandedBackToTheDaemonSetController(t *testing.T) {
-	t.Parallel()
-
+func TestPodThatIsAlwaysRejectedIsHandedBack(t *testing.T) {
 	const limit = 3
 
-	cluster := shared(t)
-	ctx := within(t, 2*time.Minute)
-	name, label, selector := own("cap")
+	s := newScenario(t, "cap")
+	s.apply("tuner", lab.Sysctl("net.core.somaxconn", "1024"))
 
-	apply(ctx, t, cluster, lab.DaemonSet(name, "tuner", selector, lab.Sysctl("net.core.somaxconn", "1024")))
+	node := s.addNode("", lab.WithRebound(lab.RejectionCap(limit)))
 
-	node := addNode(ctx, t, cluster, name, label, lab.WithRebound(lab.RejectionCap(limit)))
-
-	status := awaitPhase(ctx, t, node, specs.PhaseDegraded)
+	status := node.awaitPhase(specs.PhaseDegraded)
 	assert.Equal(t, 1, status.Counts.Exhausted)
-	assert.Contains(t, status.Message, name+"/tuner: ")
+	assert.Contains(t, status.Message, s.name+"/tuner: ")
 	assert.Contains(t, status.Message, "failed again after 3 deletes (SysctlForbidden); left to the DaemonSet controller")
 
 	// The DaemonSet controller may have deleted the pod by now, and another one been rejected.
-	record := awaitDaemonSet(ctx, t, node, name+"/tuner", func(now specs.DaemonSetRecovery) bool {
+	record := node.awaitRecord("tuner", func(now specs.DaemonSetRecovery) bool {
 		return now.Phase == specs.DaemonSetPhaseExhausted
 	})
 	assert.Equal(t, "SysctlForbidden", record.Reason)
 	assert.Equal(t, limit, record.Attempts)
 	assert.Equal(t, limit, record.Rejections)
-	assert.Len(t, deletesOf(t, cluster, node), limit)
-	assert.Len(t, namesOf(deletesOf(t, cluster, node)), record.Deleted)
+	assert.Len(t, node.deletes(), limit)
+	assert.Len(t, node.deleted(), record.Deleted)
 
 	// The DaemonSet controller goes on, and rebound only follows.
-	next := awaitDaemonSet(ctx, t, node, name+"/tuner", func(now specs.DaemonSetRecovery) bool {
+	next := node.awaitRecord("tuner", func(now specs.DaemonSetRecovery) bool {
 		return now.FailedPodUID != record.FailedPodUID && now.Phase == specs.DaemonSetPhaseExhausted
 	})
 	assert.Equal(t, limit, next.Attempts)
-	awaitPhase(ctx, t, node, specs.PhaseDegraded)
+	node.awaitPhase(specs.PhaseDegraded)
 
 	// A DaemonSet that the kubelet admits.
-	healed := apply(ctx, t, cluster, lab.DaemonSet(name, "tuner", selector))
+	healed := s.apply("tuner")
 
-	status = awaitPhase(ctx, t, node, specs.PhaseRecovered)
+	status = node.awaitPhase(specs.PhaseRecovered)
 	assert.Equal(t, 1, status.Counts.Recovered)
 	assert.Zero(t, status.Counts.Exhausted)
 
-	pod := onlyPodOf(ctx, t, cluster, healed, node)
+	pod := node.pod(healed)
 	assert.Equal(t, corev1.PodRunning, pod.Status.Phase)
-	assert.Equal(t, pod.Name, daemonSetsOf(ctx, t, node)[name+"/tuner"].Replacement)
-	assert.Len(t, deletesOf(t, cluster, node), limit, "not one more than the cap")
-
-	_, err := node.WaitDaemonSetPodsReady(ctx)
-	require.NoError(t, err)
+	assert.Equal(t, pod.Name, node.records()["tuner"].Replacement)
+	assert.Len(t, node.deletes(), limit, "not one more than the cap")
+	s.awaitReady()
 }

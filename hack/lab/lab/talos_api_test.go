@@ -8,7 +8,6 @@ import (
 	"context"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/cosi-project/runtime/pkg/resource"
 	"github.com/cosi-project/runtime/pkg/safe"
@@ -19,74 +18,54 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/talos-rebound/rebound/hack/lab/lab"
 	recoveryres "github.com/talos-rebound/rebound/pkg/resources/recovery"
 	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
 )
 
 // talosClient returns a client of the Talos API with what is in the talosconfig.
-func talosClient(ctx context.Context, t *testing.T, talosconfig string) *client.Client {
-	t.Helper()
+func (s *scenario) talosClient(talosconfig string) *client.Client {
+	c, err := client.New(s.ctx, client.WithConfigFromFile(talosconfig))
+	require.NoError(s.t, err)
 
-	c, err := client.New(ctx, client.WithConfigFromFile(talosconfig))
-	require.NoError(t, err)
-
-	t.Cleanup(func() { assert.NoError(t, c.Close()) })
+	s.t.Cleanup(func() { assert.NoError(s.t, c.Close()) })
 
 	return c
 }
 
-// talosconfigFor writes a talosconfig with the role.
-func talosconfigFor(t *testing.T, cluster *lab.Lab, r role.Role) string {
-	t.Helper()
-
-	path := filepath.Join(t.TempDir(), "talosconfig")
-	require.NoError(t, cluster.WriteTalosconfig(path, role.MakeSet(r)))
+// talosconfig writes a talosconfig with the role.
+func (s *scenario) talosconfig(r role.Role) string {
+	path := filepath.Join(s.t.TempDir(), "talosconfig")
+	require.NoError(s.t, s.cluster.WriteTalosconfig(path, role.MakeSet(r)))
 
 	return path
 }
 
 func TestTalosAPIShowsTheResourcesOfTheNodeNamed(t *testing.T) {
-	t.Parallel()
+	s := newScenario(t, "api")
+	s.addNode("-a", withRebound())
+	s.addNode("-b", withRebound())
+	s.apply("cni")
+	s.awaitReady()
+	s.suspendBackOff()
 
-	cluster := shared(t)
-	ctx := within(t, 3*time.Minute)
-	first, label, selector := own("api")
-	second, _, _ := own("api")
-
-	nodes := []*lab.Node{
-		addNode(ctx, t, cluster, first, label, withRebound()),
-		addNode(ctx, t, cluster, second, label, withRebound()),
-	}
-
-	_, err := cluster.ApplyDaemonSet(ctx, lab.DaemonSet(first, "cni", selector))
-	require.NoError(t, err)
-
-	for _, node := range nodes {
-		_, err = node.WaitDaemonSetPodsReady(ctx)
-		require.NoError(t, err)
-	}
-
-	suspendBackOff(ctx, t, cluster, first)
-
-	for _, node := range nodes {
-		require.NoError(t, node.Reboot(ctx))
+	for _, node := range s.nodes {
+		require.NoError(t, node.Reboot(s.ctx))
 	}
 
 	for _, access := range []struct {
 		name        string
 		talosconfig string
 	}{
-		{"admin", cluster.Talosconfig()},
-		{"reader", talosconfigFor(t, cluster, role.Reader)},
+		{"admin", s.cluster.Talosconfig()},
+		{"reader", s.talosconfig(role.Reader)},
 	} {
-		api := talosClient(ctx, t, access.talosconfig).COSI
+		api := s.talosClient(access.talosconfig).COSI
 
-		for _, node := range nodes {
+		for _, node := range s.nodes {
 			for _, called := range []string{node.Name(), node.Address().String()} {
 				t.Logf("%s asks %s", access.name, called)
 
-				at := client.WithNode(ctx, called)
+				at := client.WithNode(s.ctx, called)
 
 				// Watched until it is recovered, then read and listed.
 				_, err := api.WatchFor(at, recoveryres.NewRecoveryStatus().Metadata(), state.WithCondition(func(res resource.Resource) (bool, error) {
@@ -108,9 +87,9 @@ func TestTalosAPIShowsTheResourcesOfTheNodeNamed(t *testing.T) {
 				recoveries, err := safe.StateListAll[*recoveryres.DaemonSetRecovery](at, api)
 				require.NoError(t, err)
 				require.Equal(t, 1, recoveries.Len())
-				assert.Equal(t, first+"/cni", recoveries.Get(0).Metadata().ID())
+				assert.Equal(t, s.name+"/cni", recoveries.Get(0).Metadata().ID())
 
-				recovery := requireEvent(at, t, api, recoveryres.NewDaemonSetRecovery(first+"/cni").Metadata())
+				recovery := requireEvent(at, t, api, recoveryres.NewDaemonSetRecovery(s.name+"/cni").Metadata())
 				assert.Equal(t, state.Created, recovery.Type)
 			}
 		}
@@ -140,17 +119,10 @@ func requireEvent(ctx context.Context, t *testing.T, st state.State, pointer res
 }
 
 func TestTalosAPIRefuses(t *testing.T) {
-	t.Parallel()
+	s := newScenario(t, "refusals")
+	name, stock := s.addNode("", withRebound()).Name(), s.addNode("-stock").Name()
 
-	cluster := shared(t)
-	ctx := within(t, 2*time.Minute)
-	name, label, _ := own("with")
-	stock, stockLabel, _ := own("stock")
-
-	addNode(ctx, t, cluster, name, label, withRebound())
-	addNode(ctx, t, cluster, stock, stockLabel)
-
-	api := talosClient(ctx, t, cluster.Talosconfig()).COSI
+	api := s.talosClient(s.cluster.Talosconfig()).COSI
 
 	for _, tc := range []struct {
 		name string
@@ -182,7 +154,7 @@ func TestTalosAPIRefuses(t *testing.T) {
 		}, "code = Unavailable desc = "},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			ctx := ctx
+			ctx := s.ctx
 			if tc.node != "" {
 				ctx = client.WithNode(ctx, tc.node)
 			}
@@ -195,21 +167,17 @@ func TestTalosAPIRefuses(t *testing.T) {
 }
 
 func TestTalosAPIKnowsTheMembersAndTheirVersions(t *testing.T) {
-	t.Parallel()
+	s := newScenario(t, "member")
+	node := s.addNode("")
+	talos := s.talosClient(s.talosconfig(role.Reader))
 
-	cluster := shared(t)
-	ctx := within(t, 2*time.Minute)
-	name, label, _ := own("member")
-	node := addNode(ctx, t, cluster, name, label)
-	talos := talosClient(ctx, t, talosconfigFor(t, cluster, role.Reader))
-
-	member, err := safe.StateGetByID[*clusterres.Member](ctx, talos.COSI, name)
+	member, err := safe.StateGetByID[*clusterres.Member](s.ctx, talos.COSI, node.Name())
 	require.NoError(t, err)
-	assert.Equal(t, name, member.TypedSpec().Hostname)
+	assert.Equal(t, node.Name(), member.TypedSpec().Hostname)
 	assert.Equal(t, node.Address(), member.TypedSpec().Addresses[0])
 	assert.Equal(t, "worker", member.TypedSpec().MachineType.String())
 
-	version, err := talos.Version(client.WithNodes(ctx, name, node.Address().String()))
+	version, err := talos.Version(client.WithNodes(s.ctx, node.Name(), node.Address().String()))
 	require.NoError(t, err)
 	require.Len(t, version.GetMessages(), 2)
 
@@ -220,5 +188,5 @@ func TestTalosAPIKnowsTheMembersAndTheirVersions(t *testing.T) {
 		assert.Equal(t, "v1.13.9", message.GetVersion().GetTag())
 	}
 
-	assert.ElementsMatch(t, []string{name, node.Address().String()}, answered)
+	assert.ElementsMatch(t, []string{node.Name(), node.Address().String()}, answered)
 }

@@ -5,7 +5,6 @@
 package lab_test
 
 import (
-	"context"
 	"encoding/json"
 	"encoding/pem"
 	"log"
@@ -18,115 +17,91 @@ import (
 	"github.com/stretchr/testify/require"
 	admission "k8s.io/api/admission/v1"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/talos-rebound/rebound/hack/lab/lab"
 	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
 )
 
 // A webhook that runs in the cluster is behind kube-proxy and the CNI, and is
 // not to be reached while the pods of those are what has Failed.
 func TestWebhookThatDoesNotAnswerDelaysTheDeleteOnly(t *testing.T) {
-	t.Parallel()
-
 	// It is what a webhook has that does not say otherwise.
 	const timeout = 10 * time.Second
 
-	cluster := shared(t)
-	ctx := within(t, 2*time.Minute)
-	name, label, selector := own("mute")
+	s := newScenario(t, "mute")
+	node := s.addNode("", withRebound())
+	daemonSet := s.apply("proxy")
+	s.awaitReady()
+	s.suspendBackOff()
 
-	node := addNode(ctx, t, cluster, name, label, withRebound())
-	daemonSet := apply(ctx, t, cluster, lab.DaemonSet(name, "proxy", selector))
+	left := node.pod(daemonSet)
 
-	_, err := node.WaitDaemonSetPodsReady(ctx)
-	require.NoError(t, err)
-
-	suspendBackOff(ctx, t, cluster, name)
-
-	left := onlyPodOf(ctx, t, cluster, daemonSet, node)
-
-	addWebhook(ctx, t, cluster, name, admissionv1.ValidatingWebhook{
+	s.addWebhook(admissionv1.ValidatingWebhook{
 		ClientConfig:   serveWebhook(t, func(http.ResponseWriter, *http.Request) { <-t.Context().Done() }),
 		FailurePolicy:  new(admissionv1.Ignore),
 		TimeoutSeconds: new(int32(timeout.Seconds())),
 	})
-	require.NoError(t, node.Reboot(ctx))
+	require.NoError(t, node.Reboot(s.ctx))
 
-	awaitPhase(ctx, t, node, specs.PhaseRecovered)
+	node.awaitPhase(specs.PhaseRecovered)
 
-	record := daemonSetsOf(ctx, t, node)[name+"/proxy"]
+	record := node.records()["proxy"]
 	assert.GreaterOrEqual(t, record.DeletedAt.Sub(record.AttemptedAt), timeout)
 
 	// The API server asks the webhook twice, and the pod is on its way out after the first time. So the answer comes when
 	// the node has recovered, and is counted all the same.
-	status := awaitStatus(ctx, t, node, func(status specs.RecoveryStatus) bool { return status.Counts.Deleted == 1 })
+	status := node.awaitStatus(func(status specs.RecoveryStatus) bool { return status.Counts.Deleted == 1 })
 	assert.Equal(t, specs.Counts{Found: 1, Deleted: 1, Recovered: 1}, status.Counts)
 	assert.Equal(t, specs.PhaseRecovered, status.Phase)
 
-	deletes := deletesOf(t, cluster, node)
-	require.Len(t, deletes, 1, "one request that lasts, in place of many that are cut off")
-	assert.Equal(t, []string{left.Name}, namesOf(deletes))
+	assert.Len(t, node.deletes(), 1, "one request that lasts, in place of many that are cut off")
+	assert.Equal(t, []string{left.Name}, node.deleted())
 }
 
 func TestWebhookThatDeniesWithoutACodeIsNamed(t *testing.T) {
-	t.Parallel()
+	s := newScenario(t, "denial")
+	node := s.addNode("", withRebound())
+	daemonSet := s.apply("proxy")
+	s.awaitReady()
+	s.suspendBackOff()
 
-	cluster := shared(t)
-	ctx := within(t, 2*time.Minute)
-	name, label, selector := own("denial")
+	left := node.pod(daemonSet)
 
-	node := addNode(ctx, t, cluster, name, label, withRebound())
-	daemonSet := apply(ctx, t, cluster, lab.DaemonSet(name, "proxy", selector))
-
-	_, err := node.WaitDaemonSetPodsReady(ctx)
-	require.NoError(t, err)
-
-	suspendBackOff(ctx, t, cluster, name)
-
-	left := onlyPodOf(ctx, t, cluster, daemonSet, node)
-
-	remove := addWebhook(ctx, t, cluster, name, admissionv1.ValidatingWebhook{
+	remove := s.addWebhook(admissionv1.ValidatingWebhook{
 		ClientConfig:  serveWebhook(t, denyWithoutCode),
 		FailurePolicy: new(admissionv1.Fail),
 	})
-	require.NoError(t, node.Reboot(ctx))
+	require.NoError(t, node.Reboot(s.ctx))
 
-	status := awaitPhase(ctx, t, node, specs.PhaseDegraded)
-	assert.Contains(t, status.Message, name+"/proxy: cannot delete "+left.Name)
+	status := node.awaitPhase(specs.PhaseDegraded)
+	assert.Contains(t, status.Message, s.name+"/proxy: cannot delete "+left.Name)
 	assert.Contains(t, status.Message, `admission webhook "guard.lab.test" denied the request: not on a Tuesday`)
 
 	remove()
 
-	status = awaitPhase(ctx, t, node, specs.PhaseRecovered)
+	status = node.awaitPhase(specs.PhaseRecovered)
 	assert.Equal(t, specs.Counts{Found: 1, Deleted: 1, Recovered: 1}, status.Counts)
 }
 
 // addWebhook asks a webhook about every pod of the namespace that a node wants
 // to delete, and returns what ends that.
-func addWebhook(ctx context.Context, t *testing.T, cluster *lab.Lab, namespace string, webhook admissionv1.ValidatingWebhook) func() {
-	t.Helper()
-
+func (s *scenario) addWebhook(webhook admissionv1.ValidatingWebhook) (remove func()) {
 	webhook.Name = "guard.lab.test"
 	webhook.SideEffects = new(admissionv1.SideEffectClassNone)
 	webhook.AdmissionReviewVersions = []string{"v1"}
-	webhook.NamespaceSelector = &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: namespace}}
+	webhook.NamespaceSelector = s.namespaceSelector()
 	webhook.MatchConditions = []admissionv1.MatchCondition{{Name: "nodes", Expression: `request.userInfo.groups.exists(g, g == "system:nodes")`}}
-	webhook.Rules = []admissionv1.RuleWithOperations{{
-		Operations: []admissionv1.OperationType{admissionv1.Delete},
-		Rule:       admissionv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"pods"}},
-	}}
+	webhook.Rules = []admissionv1.RuleWithOperations{deletesOfPods()}
 
-	webhooks := cluster.Client().AdmissionregistrationV1().ValidatingWebhookConfigurations()
+	webhooks := s.cluster.Client().AdmissionregistrationV1().ValidatingWebhookConfigurations()
 
-	_, err := webhooks.Create(ctx, &admissionv1.ValidatingWebhookConfiguration{
-		ObjectMeta: metav1.ObjectMeta{Name: namespace},
+	_, err := webhooks.Create(s.ctx, &admissionv1.ValidatingWebhookConfiguration{
+		ObjectMeta: metav1.ObjectMeta{Name: s.name},
 		Webhooks:   []admissionv1.ValidatingWebhook{webhook},
 	}, metav1.CreateOptions{})
-	require.NoError(t, err)
+	require.NoError(s.t, err)
 
-	return func() { require.NoError(t, webhooks.Delete(ctx, namespace, metav1.DeleteOptions{})) }
+	return func() { require.NoError(s.t, webhooks.Delete(s.ctx, s.name, metav1.DeleteOptions{})) }
 }
 
 // serveWebhook serves a webhook, and returns how the API server calls it.

@@ -45,28 +45,28 @@ func Run(ctx context.Context, options Options, w io.Writer) (err error) {
 		return err
 	}
 
-	progress := newProgress(w, options.Reboots, withRebound, withoutRebound)
-	defer progress.close()
+	progress := NewProgress(w, options.Reboots, withRebound, withoutRebound)
+	defer progress.Close()
 
 	report, err := measure(ctx, options.Reboots, progress)
 	if err != nil {
 		return err
 	}
 
-	progress.close()
+	progress.Close()
 
-	if err := errors.Join(files.write(report), writeTable(w, report)); err != nil {
+	if err := errors.Join(files.write(report), report.WriteTable(w)); err != nil {
 		return err
 	}
 
 	fmt.Fprintf(w, "\nreports: %s\n         %s\n", files.path(jsonFile), files.path(htmlFile))
 
-	return report.check()
+	return report.Check()
 }
 
 // measure starts a lab, runs everything on it, and stops it.
-func measure(ctx context.Context, reboots int, progress *progress) (report *Report, err error) {
-	progress.say("starting etcd, kube-apiserver, kube-controller-manager and kube-scheduler %s", kubernetesVersion())
+func measure(ctx context.Context, reboots int, progress *Progress) (report *Report, err error) {
+	progress.Say("starting etcd, kube-apiserver, kube-controller-manager and kube-scheduler %s", kubernetesVersion())
 
 	cluster, err := lab.Start(ctx)
 	if err != nil {
@@ -104,13 +104,13 @@ func measure(ctx context.Context, reboots int, progress *progress) (report *Repo
 	}
 
 	// What comes now is shown and not measured.
-	progress.close()
+	progress.Close()
 
 	if err := race.checkHealth(ctx); err != nil {
 		return nil, err
 	}
 
-	return newReport(kubernetesVersion(), floor, race.results, records), nil
+	return NewReport(kubernetesVersion(), floor, race.results, records), nil
 }
 
 // kubernetesVersion is the version of the Kubernetes module in this binary. A

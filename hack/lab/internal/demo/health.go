@@ -5,17 +5,16 @@
 package demo
 
 import (
-	"bytes"
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
-	"sync"
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/talos-rebound/rebound/hack/lab/lab"
+	"github.com/talos-rebound/rebound/hack/lab/internal/show"
 	"github.com/talos-rebound/rebound/internal/cli"
 )
 
@@ -27,90 +26,50 @@ var errNoWait = errors.New("it did not wait for the node, which was down")
 func (r *race) checkHealth(ctx context.Context) error {
 	node := r.cluster.Node(withRebound)
 
-	r.progress.say("once more, with rebound health waiting for the node")
-	r.progress.say("%s: shutting down", withRebound)
+	r.progress.Say("once more, with rebound health waiting for the node")
+	r.progress.Say("%s: shutting down", withRebound)
 
 	if err := node.Stop(ctx); err != nil {
 		return err
 	}
 
-	r.progress.say("%s: down", withRebound)
-	r.progress.say("$ rebound health -n %s", withRebound)
+	r.progress.Say("%s: down", withRebound)
+	r.progress.Say("$ rebound health -n %s", withRebound)
 
-	lines := newLineWriter(func(line string) { r.progress.say("  %s", line) }, withRebound+": ")
+	output, writer := io.Pipe()
 	group, ctx := errgroup.WithContext(ctx)
 
-	group.Go(func() error { return health(ctx, r.cluster, lines) })
 	group.Go(func() error {
-		select {
-		case <-lines.seen:
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		return writer.CloseWithError(cli.Health(ctx, cli.HealthOptions{
+			Access:      cli.Access{Talosconfig: r.cluster.Talosconfig(), Nodes: []string{withRebound}},
+			WaitTimeout: show.BootLimit,
+			Output:      cli.FormatText,
+		}, writer, io.Discard))
+	})
+	group.Go(func() error {
+		err := errNoWait
+		lines := bufio.NewScanner(output)
+
+		for lines.Scan() {
+			r.progress.Say("  %s", lines.Text())
+
+			if err != nil && strings.Contains(lines.Text(), withRebound+": ") {
+				err = nil
+
+				group.Go(func() error {
+					r.progress.Say("%s: booting", withRebound)
+
+					return node.Start(ctx)
+				})
+			}
 		}
 
-		r.progress.say("%s: booting", withRebound)
+		if err = errors.Join(lines.Err(), err); err != nil {
+			return fmt.Errorf("rebound health failed on node %q: %w", withRebound, err)
+		}
 
-		return node.Start(ctx)
+		return nil
 	})
 
 	return group.Wait()
-}
-
-// health runs rebound health as the command does. The error says so too if the
-// check did not have to wait.
-func health(ctx context.Context, cluster *lab.Lab, lines *lineWriter) error {
-	err := cli.Health(ctx, cli.HealthOptions{
-		Access:      cli.Access{Talosconfig: cluster.Talosconfig(), Nodes: []string{withRebound}},
-		WaitTimeout: bootLimit,
-		Output:      cli.FormatText,
-	}, lines, io.Discard)
-
-	select {
-	case <-lines.seen:
-	default:
-		err = errors.Join(err, errNoWait)
-	}
-
-	if err != nil {
-		return fmt.Errorf("rebound health failed on node %q: %w", withRebound, err)
-	}
-
-	return nil
-}
-
-// lineWriter hands on what is written line by line, and tells when one of the
-// lines has a text.
-type lineWriter struct {
-	say  func(string)
-	text string
-	// seen is closed after a line with the text.
-	seen  chan struct{}
-	close func()
-	rest  []byte
-}
-
-func newLineWriter(say func(string), text string) *lineWriter {
-	seen := make(chan struct{})
-
-	return &lineWriter{say: say, text: text, seen: seen, close: sync.OnceFunc(func() { close(seen) })}
-}
-
-// Write implements io.Writer.
-func (l *lineWriter) Write(text []byte) (int, error) {
-	l.rest = append(l.rest, text...)
-
-	for {
-		line, rest, ok := bytes.Cut(l.rest, []byte("\n"))
-		if !ok {
-			return len(text), nil
-		}
-
-		l.say(string(line))
-
-		if strings.Contains(string(line), l.text) {
-			l.close()
-		}
-
-		l.rest = rest
-	}
 }

@@ -33,8 +33,8 @@ var (
 	floorColor   = color.RGBA{R: 0x64, G: 0x6c, B: 0x78, A: 0xff}
 )
 
-// plot draws the curves of both nodes over the reboots, as SVG.
-func (report *Report) plot() ([]byte, error) {
+// Plot draws the curves of both nodes over the reboots, as SVG.
+func (report *Report) Plot() ([]byte, error) {
 	p := plot.New()
 	p.Title.Text = "Until all DaemonSet pods are Ready again"
 	p.X.Label.Text = "reboot"

@@ -15,13 +15,16 @@ import (
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 	"golang.org/x/term"
+
+	"github.com/talos-rebound/rebound/hack/lab/internal/show"
 )
 
-// progress tells what happens: a live line for each node on a terminal, plain
+// Progress tells what happens: a live line for each node on a terminal, plain
 // lines elsewhere.
-type progress struct {
-	w     io.Writer
-	began time.Time
+type Progress struct {
+	*show.Log
+
+	w io.Writer
 
 	mu    sync.Mutex
 	live  *mpb.Progress
@@ -37,17 +40,20 @@ type line struct {
 	since   atomic.Int64
 }
 
-func newProgress(w io.Writer, reboots int, nodes ...string) *progress {
-	p := &progress{w: w, began: time.Now(), lines: map[string]*line{}}
-
-	for _, node := range nodes {
-		p.lines[node] = &line{reboots: reboots}
-	}
+// NewProgress writes to w about nodes that will be rebooted so often.
+func NewProgress(w io.Writer, reboots int, nodes ...string) *Progress {
+	p := &Progress{Log: show.NewLog(w), w: w, lines: map[string]*line{}}
 
 	if file, ok := w.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
 		p.live = mpb.New(mpb.WithOutput(w))
+		// What is said comes above the live lines.
+		p.To(p.live)
+	}
 
-		for _, node := range nodes {
+	for _, node := range nodes {
+		p.lines[node] = &line{reboots: reboots}
+
+		if p.live != nil {
 			p.lines[node].show(p.live, node)
 		}
 	}
@@ -78,16 +84,8 @@ func (l *line) say(text string) {
 	l.since.Store(time.Now().UnixNano())
 }
 
-// say tells something about the lab as a whole.
-func (p *progress) say(format string, args ...any) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-
-	p.print(fmt.Sprintf(format, args...))
-}
-
-// node tells what a node is about.
-func (p *progress) node(name, text string) {
+// Node tells what a node is about.
+func (p *Progress) Node(name, text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 
@@ -97,15 +95,14 @@ func (p *progress) node(name, text string) {
 		return
 	}
 
-	p.print(name + p.lines[name].position(1) + ": " + text)
+	p.Say("%s%s: %s", name, p.lines[name].position(1), text)
 }
 
-// done tells that a node has come through a reboot.
-func (p *progress) done(name, format string, args ...any) {
+// Done tells that a node has come through a reboot.
+func (p *Progress) Done(name, text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 
-	text := fmt.Sprintf(format, args...)
 	l := p.lines[name]
 	l.done++
 
@@ -116,7 +113,7 @@ func (p *progress) done(name, format string, args ...any) {
 		return
 	}
 
-	p.print(name + l.position(0) + ": " + text)
+	p.Say("%s%s: %s", name, l.position(0), text)
 }
 
 // position says which reboot a node is in.
@@ -124,19 +121,9 @@ func (l *line) position(ahead int) string {
 	return fmt.Sprintf(" %d/%d", min(l.done+ahead, l.reboots), l.reboots)
 }
 
-// print writes a line, above the live ones if there are any.
-func (p *progress) print(text string) {
-	w := p.w
-	if p.live != nil {
-		w = p.live
-	}
-
-	fmt.Fprintf(w, "%6.1f s  %s\n", time.Since(p.began).Seconds(), text)
-}
-
-// close leaves the last state of the live lines on the terminal. It may be
+// Close leaves the last state of the live lines on the terminal. It may be
 // called again.
-func (p *progress) close() {
+func (p *Progress) Close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 
@@ -150,4 +137,5 @@ func (p *progress) close() {
 
 	p.live.Wait()
 	p.live = nil
+	p.To(p.w)
 }

@@ -16,16 +16,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/talos-rebound/rebound/hack/lab/internal/workload"
+	"github.com/talos-rebound/rebound/hack/lab/internal/show"
 	"github.com/talos-rebound/rebound/hack/lab/lab"
 	reboundres "github.com/talos-rebound/rebound/pkg/resources/recovery"
 	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
 )
 
 const (
-	// bootLimit bounds the time from the start of a node until its kubelet is
-	// healthy, and the first start of the pods.
-	bootLimit = 2 * time.Minute
 	// recoveryLimit is longer than the longest back-off of the DaemonSet
 	// controller, which is 15 minutes.
 	recoveryLimit = 20 * time.Minute
@@ -36,70 +33,43 @@ const (
 	floorRuns = 3
 )
 
-// result is how one node came through one reboot.
-type result struct {
-	reboot  int
-	node    string
-	rebound bool
-	// began is when the reboot did.
-	began time.Time
-	// recovery is the time from the healthy kubelet until all DaemonSet pods
-	// were Ready; zero if they were Ready before.
-	recovery time.Duration
-}
-
 // race is two nodes that are rebooted at the same moments.
 type race struct {
 	cluster  *lab.Lab
 	nodes    []*lab.Node
-	progress *progress
-	results  []result
+	progress *Progress
+	results  []Reboot
 }
 
 // lineUp brings both nodes and the DaemonSets up.
-func lineUp(ctx context.Context, cluster *lab.Lab, progress *progress) (*race, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, bootLimit, fmt.Errorf("the nodes were not whole after %s", bootLimit))
+func lineUp(ctx context.Context, cluster *lab.Lab, progress *Progress) (*race, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, show.BootLimit, fmt.Errorf("the nodes were not whole after %s", show.BootLimit))
 	defer cancel()
 
-	if err := workload.Apply(ctx, cluster); err != nil {
+	err := show.Populate(ctx, cluster, []show.Node{{Name: withRebound, Rebound: true}, {Name: withoutRebound}}, func(name string) {
+		progress.Say("adding node %s", name)
+	})
+	if err != nil {
 		return nil, err
 	}
 
-	r := &race{cluster: cluster, progress: progress}
-
-	for _, node := range []struct {
-		name    string
-		options []lab.NodeOption
-	}{
-		{withRebound, []lab.NodeOption{lab.WithRebound()}},
-		{withoutRebound, nil},
-	} {
-		progress.say("adding node %s", node.name)
-
-		added, err := cluster.AddNode(ctx, node.name, node.options...)
-		if err != nil {
-			return nil, err
-		}
-
-		r.nodes = append(r.nodes, added)
-	}
-
-	return r, cluster.WaitReady(ctx)
+	return &race{cluster: cluster, nodes: cluster.Nodes(), progress: progress}, cluster.WaitReady(ctx)
 }
 
 // reboot reboots both nodes at once and waits until both are whole again.
 func (r *race) reboot(ctx context.Context) error {
 	began := time.Now()
-	results := make([]result, len(r.nodes))
+	results := make([]Reboot, len(r.nodes))
 	group, ctx := errgroup.WithContext(ctx)
 
 	for i, node := range r.nodes {
-		results[i] = result{
-			reboot: len(r.results)/len(r.nodes) + 1, node: node.Name(), rebound: node.Name() == withRebound, began: began,
-		}
+		group.Go(func() error {
+			recovery, err := r.rebootOne(ctx, node)
 
-		group.Go(func() (err error) {
-			results[i].recovery, err = r.rebootOne(ctx, node)
+			results[i] = Reboot{
+				Reboot: len(r.results)/len(r.nodes) + 1, Node: node.Name(), Rebound: node.Name() == withRebound,
+				RecoverySeconds: recovery.Seconds(), Began: began,
+			}
 
 			return err
 		})
@@ -115,13 +85,13 @@ func (r *race) reboot(ctx context.Context) error {
 }
 
 func (r *race) rebootOne(ctx context.Context, node *lab.Node) (time.Duration, error) {
-	r.progress.node(node.Name(), "shutting down")
+	r.progress.Node(node.Name(), "shutting down")
 
 	if err := node.Stop(ctx); err != nil {
 		return 0, err
 	}
 
-	r.progress.node(node.Name(), "booting")
+	r.progress.Node(node.Name(), "booting")
 
 	if err := node.Start(ctx); err != nil {
 		return 0, err
@@ -132,7 +102,7 @@ func (r *race) rebootOne(ctx context.Context, node *lab.Node) (time.Duration, er
 		return 0, err
 	}
 
-	r.progress.done(node.Name(), "whole again %s after its kubelet was healthy", seconds(recovery))
+	r.progress.Done(node.Name(), "whole again "+seconds(recovery)+" after its kubelet was healthy")
 
 	if node.Name() == withRebound {
 		// The next reboot finds rebound as it would after hours: with its watch closed.
@@ -154,7 +124,7 @@ func (r *race) awaitRecovery(ctx context.Context, node *lab.Node) (time.Duration
 
 	group.Go(func() (err error) {
 		if healthy, err = node.WaitKubeletHealthy(ctx); err == nil {
-			r.progress.node(node.Name(), "kubelet is healthy, waiting for its DaemonSet pods")
+			r.progress.Node(node.Name(), "kubelet is healthy, waiting for its DaemonSet pods")
 		}
 
 		return err
@@ -202,11 +172,11 @@ func (r *race) measureFloor(ctx context.Context) (time.Duration, error) {
 	node := r.nodes[0]
 	floors := make([]time.Duration, 0, floorRuns)
 
-	ctx, cancel := context.WithTimeoutCause(ctx, bootLimit, fmt.Errorf("a deleted pod was not replaced after %s", bootLimit))
+	ctx, cancel := context.WithTimeoutCause(ctx, show.BootLimit, fmt.Errorf("a deleted pod was not replaced after %s", show.BootLimit))
 	defer cancel()
 
 	for i := range floorRuns {
-		r.progress.say("measuring the floor: a healthy DaemonSet pod is deleted (%d of %d)", i+1, floorRuns)
+		r.progress.Say("measuring the floor: a healthy DaemonSet pod is deleted (%d of %d)", i+1, floorRuns)
 
 		deleted, err := r.deletePod(ctx, node)
 		if err != nil {
@@ -230,7 +200,7 @@ func (r *race) measureFloor(ctx context.Context) (time.Duration, error) {
 func (r *race) deletePod(ctx context.Context, node *lab.Node) (time.Time, error) {
 	pods := r.cluster.Client().CoreV1().Pods(metav1.NamespaceSystem)
 
-	list, err := pods.List(ctx, metav1.ListOptions{FieldSelector: "spec.nodeName=" + node.Name(), LabelSelector: "app=" + workload.CNI})
+	list, err := pods.List(ctx, metav1.ListOptions{FieldSelector: "spec.nodeName=" + node.Name(), LabelSelector: "app=" + show.CNI})
 	if err != nil {
 		return time.Time{}, fmt.Errorf("failed to list pods: %w", err)
 	}
@@ -241,7 +211,7 @@ func (r *race) deletePod(ctx context.Context, node *lab.Node) (time.Time, error)
 	})
 
 	if len(healthy) != 1 {
-		return time.Time{}, fmt.Errorf("failed to measure the floor: node %q runs %d pods of %s, not one", node.Name(), len(healthy), workload.CNI)
+		return time.Time{}, fmt.Errorf("failed to measure the floor: node %q runs %d pods of %s, not one", node.Name(), len(healthy), show.CNI)
 	}
 
 	deleted := time.Now()

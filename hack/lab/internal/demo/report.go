@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,15 +18,8 @@ import (
 	"github.com/talos-rebound/rebound/hack/lab/lab"
 )
 
-const (
-	// reboundUserAgent tells rebound's requests from those of the kubelet, whose
-	// identity it shares.
-	reboundUserAgent = "rebound"
-	nodeUserPrefix   = "system:node:"
-
-	// recoveryTarget is the longest that a node with rebound may take.
-	recoveryTarget = 10 * time.Second
-)
+// recoveryTarget is the longest that a node with rebound may take.
+const recoveryTarget = 10 * time.Second
 
 // Report is what report.json has.
 type Report struct {
@@ -37,12 +31,17 @@ type Report struct {
 
 // Reboot is how one node came through one reboot.
 type Reboot struct {
-	Reboot          int         `json:"reboot"`
-	Node            string      `json:"node"`
-	Rebound         bool        `json:"rebound"`
+	Reboot  int    `json:"reboot"`
+	Node    string `json:"node"`
+	Rebound bool   `json:"rebound"`
+	// RecoverySeconds is the time from the healthy kubelet until all DaemonSet
+	// pods were Ready; zero if they were Ready before.
 	RecoverySeconds float64     `json:"recoverySeconds"`
 	PodsDeleted     int         `json:"podsDeleted"`
 	APIRequests     APIRequests `json:"apiRequests"`
+
+	// Began is when the reboot did.
+	Began time.Time `json:"-"`
 }
 
 // APIRequests counts the requests of rebound, from the beginning of the reboot
@@ -61,45 +60,31 @@ type Audit struct {
 	DeletesNotOwnedByDaemonSet int `json:"deletesNotOwnedByDaemonSet"`
 }
 
-func newReport(version string, floor time.Duration, results []result, records []lab.AuditRecord) *Report {
-	report := &Report{KubernetesVersion: version, FloorSeconds: floor.Seconds()}
-
-	for _, r := range results {
-		reboot := Reboot{Reboot: r.reboot, Node: r.node, Rebound: r.rebound, RecoverySeconds: r.recovery.Seconds()}
-
-		for _, record := range records {
-			if isRebounds(record) && record.User == nodeUserPrefix+r.node && !record.Time.Before(r.began) && isBefore(record.Time, next(results, r)) {
-				reboot.count(record)
-			}
-		}
-
-		report.Reboots = append(report.Reboots, reboot)
-	}
+// NewReport counts what rebound did in each of the reboots, of which both nodes'
+// were at the same moments, and the first came first.
+func NewReport(version string, floor time.Duration, reboots []Reboot, records []lab.AuditRecord) *Report {
+	report := &Report{KubernetesVersion: version, FloorSeconds: floor.Seconds(), Reboots: reboots}
 
 	for _, record := range records {
-		if isRebounds(record) && record.DeletesPod() {
+		if record.UserAgent != lab.ReboundUserAgent || !strings.HasPrefix(record.User, lab.NodeUserPrefix) {
+			continue
+		}
+
+		if record.DeletesPod() {
 			report.Audit.count(record.Pod)
+		}
+
+		// The last reboot of the node that had begun by then.
+		for i := range slices.Backward(reboots) {
+			if record.IsOfRebound(reboots[i].Node) && !record.Time.Before(reboots[i].Began) {
+				reboots[i].count(record)
+
+				break
+			}
 		}
 	}
 
 	return report
-}
-
-// next is when the reboot after r began; zero if r was the last one.
-func next(results []result, r result) time.Time {
-	for _, later := range results {
-		if later.reboot == r.reboot+1 {
-			return later.began
-		}
-	}
-
-	return time.Time{}
-}
-
-func isBefore(t, limit time.Time) bool { return limit.IsZero() || t.Before(limit) }
-
-func isRebounds(record lab.AuditRecord) bool {
-	return record.UserAgent == reboundUserAgent && strings.HasPrefix(record.User, nodeUserPrefix)
 }
 
 func (reboot *Reboot) count(record lab.AuditRecord) {
@@ -138,8 +123,8 @@ func (audit *Audit) count(pod *corev1.Pod) {
 	}
 }
 
-// check says what rebound has failed to do.
-func (report *Report) check() error {
+// Check says what rebound has failed to do.
+func (report *Report) Check() error {
 	var errs []error
 
 	for _, reboot := range report.Reboots {
@@ -160,8 +145,8 @@ func (report *Report) check() error {
 	return errors.Join(errs...)
 }
 
-// json returns the report as it is written.
-func (report *Report) json() ([]byte, error) {
+// JSON returns the report as it is written.
+func (report *Report) JSON() ([]byte, error) {
 	text, err := json.MarshalIndent(report, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("failed to encode report: %w", err)

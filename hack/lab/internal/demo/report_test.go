@@ -24,13 +24,13 @@ import (
 
 var began = time.Date(2026, 3, 14, 3, 0, 0, 0, time.UTC)
 
-// results are two reboots, a minute apart.
-func results(second time.Duration) []demo.Result {
-	return []demo.Result{
-		demo.NewResult(1, "worker-a", true, began, 0),
-		demo.NewResult(1, "worker-b", false, began, 4*time.Second),
-		demo.NewResult(2, "worker-a", true, began.Add(time.Minute), second),
-		demo.NewResult(2, "worker-b", false, began.Add(time.Minute), 61*time.Second),
+// reboots are two reboots, a minute apart.
+func reboots(second float64) []demo.Reboot {
+	return []demo.Reboot{
+		{Reboot: 1, Node: "worker-a", Rebound: true, Began: began},
+		{Reboot: 1, Node: "worker-b", Began: began, RecoverySeconds: 4},
+		{Reboot: 2, Node: "worker-a", Rebound: true, Began: began.Add(time.Minute), RecoverySeconds: second},
+		{Reboot: 2, Node: "worker-b", Began: began.Add(time.Minute), RecoverySeconds: 61},
 	}
 }
 
@@ -60,7 +60,7 @@ func of(phase corev1.PodPhase, kind string) func(*lab.AuditRecord) {
 func TestReportCountsTheRequestsOfReboundInTheirReboot(t *testing.T) {
 	t.Parallel()
 
-	report := demo.NewReport("v1.36.3", 2*time.Second, results(time.Second), []lab.AuditRecord{
+	report := demo.NewReport("v1.36.3", 2*time.Second, reboots(1), []lab.AuditRecord{
 		request(-time.Second, "watch"),
 		request(0, "get"),
 		request(time.Second, "watch"),
@@ -86,12 +86,12 @@ func TestReportFailsIf(t *testing.T) {
 
 	for _, tc := range []struct {
 		name   string
-		second time.Duration
+		second float64
 		edit   func(*lab.AuditRecord)
 		says   string
 	}{
 		{
-			"a node with rebound took too long", 10*time.Second + time.Millisecond, of(corev1.PodFailed, "DaemonSet"),
+			"a node with rebound took too long", 10.001, of(corev1.PodFailed, "DaemonSet"),
 			"reboot 2: worker-a has rebound and was whole 10.0 s after its kubelet was healthy, more than 10.0 s",
 		},
 		{"a pod was not Failed", 0, of(corev1.PodRunning, "DaemonSet"), "the audit log has 1 deletes of pods that were not Failed"},
@@ -104,7 +104,7 @@ func TestReportFailsIf(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 
-			report := demo.NewReport("v1.36.3", time.Second, results(tc.second), []lab.AuditRecord{request(0, "delete", tc.edit)})
+			report := demo.NewReport("v1.36.3", time.Second, reboots(tc.second), []lab.AuditRecord{request(0, "delete", tc.edit)})
 
 			assert.ErrorContains(t, report.Check(), tc.says)
 		})
@@ -114,7 +114,7 @@ func TestReportFailsIf(t *testing.T) {
 func TestReportHasTheFieldsThatScriptsRead(t *testing.T) {
 	t.Parallel()
 
-	text, err := demo.NewReport("v1.36.3", 2*time.Second, results(1500 * time.Millisecond)[2:3], nil).JSON()
+	text, err := demo.NewReport("v1.36.3", 2*time.Second, reboots(1.5)[2:3], nil).JSON()
 	require.NoError(t, err)
 
 	assert.JSONEq(t, `{
@@ -134,7 +134,7 @@ func TestTableHasARowForEachReboot(t *testing.T) {
 
 	var table bytes.Buffer
 
-	require.NoError(t, demo.WriteTable(&table, demo.NewReport("v1.36.3", 2*time.Second, results(time.Second), nil)))
+	require.NoError(t, demo.NewReport("v1.36.3", 2*time.Second, reboots(1), nil).WriteTable(&table))
 	assert.Equal(t, `
 seconds from a healthy kubelet until all DaemonSet pods are Ready (Kubernetes v1.36.3)
 
@@ -149,7 +149,7 @@ audit log: 0 pods deleted by nodes, 0 of them not Failed, 0 not owned by a Daemo
 func TestPageNeedsNothingElse(t *testing.T) {
 	t.Parallel()
 
-	report := demo.NewReport("v1.36.3", 2*time.Second, results(time.Second), nil)
+	report := demo.NewReport("v1.36.3", 2*time.Second, reboots(1), nil)
 
 	curve, err := report.Plot()
 	require.NoError(t, err)
@@ -167,7 +167,7 @@ func TestPageNeedsNothingElse(t *testing.T) {
 func TestPageSaysWhatReboundHasFailedToDo(t *testing.T) {
 	t.Parallel()
 
-	report := demo.NewReport("v1.36.3", 2*time.Second, results(time.Minute), nil)
+	report := demo.NewReport("v1.36.3", 2*time.Second, reboots(60), nil)
 
 	page, err := report.Page([]byte("<svg/>"))
 	require.NoError(t, err)
@@ -195,7 +195,7 @@ func TestProgressWritesPlainLinesWhereThereIsNoTerminal(t *testing.T) {
 
 	progress := demo.NewProgress(&out, 2, "worker-a")
 	progress.Node("worker-a", "booting")
-	progress.Done("worker-a", "whole again after %d s", 1)
+	progress.Done("worker-a", "whole again after 1 s")
 	progress.Node("worker-a", "booting")
 
 	assert.Equal(t, "worker-a 1/2: booting\nworker-a 1/2: whole again after 1 s\nworker-a 2/2: booting\n",

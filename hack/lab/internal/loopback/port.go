@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"strconv"
+	"sync"
 )
 
 // Address is where everything in the lab listens.
@@ -26,20 +27,30 @@ const (
 	attempts  = 200
 )
 
-// Ports hands out free ports, none of them twice.
+// Ports hands out free ports, none of them twice. Its zero value is ready to
+// use, and its method may be called concurrently.
 type Ports struct {
+	mu    sync.Mutex
 	taken map[int]struct{}
 }
 
-// Next returns a port on which nobody listens at the moment.
-func (ports *Ports) Next() (int, error) {
+// Take returns n ports on which nobody listens at the moment.
+func (ports *Ports) Take(n int) ([]int, error) {
+	ports.mu.Lock()
+	defer ports.mu.Unlock()
+
 	if ports.taken == nil {
 		ports.taken = map[int]struct{}{}
 	}
 
+	free := make([]int, 0, n)
 	lastErr := errors.New("every port tried was handed out before")
 
 	for range attempts {
+		if len(free) == n {
+			return free, nil
+		}
+
 		port := firstPort + rand.IntN(lastPort-firstPort)
 
 		if _, ok := ports.taken[port]; ok {
@@ -54,15 +65,15 @@ func (ports *Ports) Next() (int, error) {
 		}
 
 		if err = listener.Close(); err != nil {
-			return 0, fmt.Errorf("failed to release port %d: %w", port, err)
+			return nil, fmt.Errorf("failed to release port %d: %w", port, err)
 		}
 
 		ports.taken[port] = struct{}{}
 
-		return port, nil
+		free = append(free, port)
 	}
 
-	return 0, fmt.Errorf("failed to find a free port between %d and %d: %w", firstPort, lastPort, lastErr)
+	return nil, fmt.Errorf("failed to find %d free ports between %d and %d: %w", n, firstPort, lastPort, lastErr)
 }
 
 // HostPort joins the loopback address and port.

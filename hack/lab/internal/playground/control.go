@@ -6,69 +6,54 @@ package playground
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/talos-rebound/rebound/hack/lab/internal/show"
 	"github.com/talos-rebound/rebound/hack/lab/lab"
 )
 
-// rebootPath is where a reboot is asked for. Its answer is a JSON object for
-// each step, the last of which says that it was the last.
-const rebootPath = "/nodes/{node}/reboot"
-
 const (
+	// rebootPath is where a reboot is asked for. Its answer is a line for each
+	// thing that happens, and then errorTrailer.
+	rebootPath = "/nodes/{node}/reboot"
+	// errorTrailer is why the reboot has failed, escaped as a query is, for a
+	// header has no room for the lines of a log. There is none if it has not.
+	errorTrailer = "Reboot-Error"
+
+	// rebootLimit bounds a reboot until the kubelet is healthy.
+	rebootLimit = 5 * time.Minute
+
 	// headerTimeout is for how long a client may be silent.
 	headerTimeout = 10 * time.Second
-	// shutdownLimit is for how long a client may take to hear the end.
-	shutdownLimit = time.Second
 )
 
-// step is something that happens in a reboot.
-type step struct {
-	// Text says what happens.
-	Text string `json:"text,omitempty"`
-	// Seconds is how long ago the reboot began.
-	Seconds float64 `json:"seconds"`
-	// Last says that nothing more will happen.
-	Last bool `json:"last,omitempty"`
-	// Error is why the reboot has failed; empty unless it has.
-	Error string `json:"error,omitempty"`
-}
+var errTakenDown = errors.New("the lab is being taken down")
 
 // control takes orders for a lab on a unix socket.
 type control struct {
 	cluster *lab.Lab
-	log     *log
+	log     *show.Log
 	socket  string
 	server  *http.Server
 	served  chan error
 
 	// ctx is the lab's. Reboots end with it, not with whoever asked for them.
-	ctx     context.Context
-	cancel  context.CancelFunc
-	reboots sync.WaitGroup
-
-	mu        sync.Mutex
-	rebooting map[string]struct{}
+	ctx       context.Context
+	cancel    context.CancelFunc
+	rebooting sync.Map
 }
 
 // serve takes orders until it is closed.
-func serve(ctx context.Context, cluster *lab.Lab, log *log) (*control, error) {
-	c := &control{
-		cluster:   cluster,
-		log:       log,
-		socket:    filepath.Join(cluster.Folder(), "control.sock"),
-		served:    make(chan error, 1),
-		rebooting: map[string]struct{}{},
-	}
-
+func serve(ctx context.Context, cluster *lab.Lab, log *show.Log) (*control, error) {
+	c := &control{cluster: cluster, log: log, socket: filepath.Join(cluster.Folder(), "control.sock"), served: make(chan error, 1)}
 	c.ctx, c.cancel = context.WithCancel(ctx)
 
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "unix", c.socket)
@@ -88,19 +73,11 @@ func serve(ctx context.Context, cluster *lab.Lab, log *log) (*control, error) {
 	return c, nil
 }
 
-// close ends the reboots that are going on, and tells those who wait for them.
+// close ends the reboots that are going on, which tell those who wait for them.
 func (c *control) close(ctx context.Context) error {
 	c.cancel()
-	c.reboots.Wait()
-
-	// The handlers have only to pass on what happened.
-	ctx, cancel := context.WithTimeout(ctx, shutdownLimit)
-	defer cancel()
 
 	err := c.server.Shutdown(ctx)
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = c.server.Close()
-	}
 
 	if served := <-c.served; !errors.Is(served, http.ErrServerClosed) {
 		err = errors.Join(err, served)
@@ -118,75 +95,85 @@ func (c *control) handleReboot(w http.ResponseWriter, r *http.Request) {
 	node := c.cluster.Node(name)
 
 	if node == nil {
-		http.Error(w, fmt.Sprintf("there is no node %q: the lab has %s", name, strings.Join(c.names(), ", ")), http.StatusNotFound)
+		var names []string
+		for _, node := range c.cluster.Nodes() {
+			names = append(names, node.Name())
+		}
+
+		http.Error(w, fmt.Sprintf("there is no node %q: the lab has %s", name, strings.Join(names, ", ")), http.StatusNotFound)
 
 		return
 	}
 
-	if !c.begin(name) {
+	if _, ok := c.rebooting.LoadOrStore(name, struct{}{}); ok {
 		http.Error(w, fmt.Sprintf("node %q is rebooting already", name), http.StatusConflict)
 
 		return
 	}
 
-	// Nobody may be there any more to hear of it: the reboot does not wait.
-	steps := make(chan step, maxSteps)
+	defer c.rebooting.Delete(name)
 
-	c.reboots.Go(func() {
-		defer close(steps)
-		defer c.end(name)
+	began := time.Now()
+	say := func(text string) {
+		text = name + ": " + text
+		c.log.Say("%s", text)
 
-		c.reboot(node, r.URL.Query().Has("hard"), steps)
-	})
+		// Nobody may be there any more to hear of it: the reboot goes on.
+		fmt.Fprintln(w, show.Timed(time.Since(began), text))
+		http.NewResponseController(w).Flush() //nolint:errcheck // as above
+	}
 
-	forward(w, r, steps)
-}
+	w.Header().Set("Trailer", errorTrailer)
 
-// forward passes steps on until there are no more, or nobody listens.
-func forward(w http.ResponseWriter, r *http.Request, steps <-chan step) {
-	controller := http.NewResponseController(w)
-	encoder := json.NewEncoder(w)
+	err := reboot(c.ctx, node, r.URL.Query().Has("hard"), say)
+	if err != nil && c.ctx.Err() != nil {
+		err = errTakenDown
+	}
 
-	for {
-		select {
-		case <-r.Context().Done():
-			return
-		case s, ok := <-steps:
-			if !ok || encoder.Encode(s) != nil || controller.Flush() != nil {
-				return
-			}
-		}
+	if err != nil {
+		c.log.Say("%s: %s", name, err)
+		w.Header().Set(errorTrailer, url.QueryEscape(err.Error()))
 	}
 }
 
-func (c *control) names() []string {
-	nodes := c.cluster.Nodes()
-	names := make([]string, 0, len(nodes))
+// reboot returns when the kubelet is healthy again. A node that is down is
+// booted.
+func reboot(ctx context.Context, node *lab.Node, hard bool, say func(string)) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, rebootLimit, errors.New("not healthy after "+rebootLimit.String()))
+	defer cancel()
 
-	for _, node := range nodes {
-		names = append(names, node.Name())
+	var err error
+
+	switch {
+	case !node.Running():
+		say("is down")
+	case hard:
+		say("losing power")
+
+		err = node.Kill()
+	default:
+		say("shutting down")
+
+		err = node.Stop(ctx)
 	}
 
-	return names
-}
-
-// begin returns whether the node may be rebooted: nobody else is about it.
-func (c *control) begin(node string) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-
-	if _, ok := c.rebooting[node]; ok || c.ctx.Err() != nil {
-		return false
+	if err != nil {
+		return err
 	}
 
-	c.rebooting[node] = struct{}{}
+	say("booting")
 
-	return true
-}
+	if err = node.Start(ctx); err != nil {
+		return err
+	}
 
-func (c *control) end(node string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	say("registered, waiting for its kubelet to be healthy")
 
-	delete(c.rebooting, node)
+	if _, err = node.WaitKubeletHealthy(ctx); err != nil {
+		return err
+	}
+
+	say("kubelet is healthy")
+
+	return nil
 }

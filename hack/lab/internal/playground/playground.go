@@ -13,9 +13,8 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
-	"time"
 
-	"github.com/talos-rebound/rebound/hack/lab/internal/workload"
+	"github.com/talos-rebound/rebound/hack/lab/internal/show"
 	"github.com/talos-rebound/rebound/hack/lab/lab"
 )
 
@@ -25,12 +24,8 @@ const (
 	DefaultWorkers = 2
 )
 
-const (
-	// maxNodes is how many letters there are to tell nodes by.
-	maxNodes = 'z' - 'a' + 1
-	// bootLimit bounds the first boot of all nodes together.
-	bootLimit = 5 * time.Minute
-)
+// maxNodes is how many letters there are to tell nodes by.
+const maxNodes = 'z' - 'a' + 1
 
 var errInterrupted = errors.New("interrupted before the lab was up")
 
@@ -58,6 +53,21 @@ func (options Options) validate() error {
 	return nil
 }
 
+// nodes are the nodes that are asked for.
+func (options Options) nodes() []show.Node {
+	var nodes []show.Node
+
+	for i := range options.Workers {
+		nodes = append(nodes, show.Node{Name: nodeName("worker", i), Rebound: true})
+	}
+
+	for i := range options.Stock {
+		nodes = append(nodes, show.Node{Name: nodeName("stock", i)})
+	}
+
+	return nodes
+}
+
 // Up starts a lab, says how to use it, and takes it down when ctx is done, which
 // is no error once the lab was up. Of what it has written nothing remains.
 func Up(ctx context.Context, options Options, w io.Writer) (err error) {
@@ -72,8 +82,8 @@ func Up(ctx context.Context, options Options, w io.Writer) (err error) {
 
 	defer func() { err = errors.Join(err, claim.release()) }()
 
-	log := newLog(w)
-	log.say("starting etcd, kube-apiserver, kube-controller-manager and kube-scheduler")
+	log := show.NewLog(w)
+	log.Say("starting etcd, kube-apiserver, kube-controller-manager and kube-scheduler")
 
 	cluster, err := lab.Start(ctx)
 	if err != nil {
@@ -81,7 +91,7 @@ func Up(ctx context.Context, options Options, w io.Writer) (err error) {
 	}
 
 	defer func() {
-		log.say("taking the lab down")
+		log.Say("taking the lab down")
 
 		err = errors.Join(err, cluster.Close())
 	}()
@@ -101,7 +111,7 @@ func Up(ctx context.Context, options Options, w io.Writer) (err error) {
 		return err
 	}
 
-	log.say("all DaemonSet pods are Ready")
+	log.Say("all DaemonSet pods are Ready")
 	fmt.Fprint(w, usage(claim.folder, cluster, options))
 
 	<-ctx.Done()
@@ -110,33 +120,16 @@ func Up(ctx context.Context, options Options, w io.Writer) (err error) {
 }
 
 // populate adds the nodes and the DaemonSets, and waits until every pod is Ready.
-func populate(ctx context.Context, cluster *lab.Lab, options Options, log *log) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, bootLimit, fmt.Errorf("the nodes were not whole after %s", bootLimit))
+func populate(ctx context.Context, cluster *lab.Lab, options Options, log *show.Log) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, show.BootLimit, fmt.Errorf("the nodes were not whole after %s", show.BootLimit))
 	defer cancel()
 
-	if err := workload.Apply(ctx, cluster); err != nil {
+	err := show.Populate(ctx, cluster, options.nodes(), func(name string) { log.Say("booting %s", name) })
+	if err != nil {
 		return err
 	}
 
-	for _, group := range []struct {
-		prefix  string
-		size    int
-		options []lab.NodeOption
-	}{
-		{"worker", options.Workers, []lab.NodeOption{lab.WithRebound()}},
-		{"stock", options.Stock, nil},
-	} {
-		for i := range group.size {
-			name := nodeName(group.prefix, i)
-			log.say("booting %s", name)
-
-			if _, err := cluster.AddNode(ctx, name, group.options...); err != nil {
-				return err
-			}
-		}
-	}
-
-	log.say("waiting for the DaemonSet pods")
+	log.Say("waiting for the DaemonSet pods")
 
 	return cluster.WaitReady(ctx)
 }

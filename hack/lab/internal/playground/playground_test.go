@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -24,6 +23,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/talos-rebound/rebound/hack/lab/component"
+	"github.com/talos-rebound/rebound/hack/lab/internal/labtest"
 	"github.com/talos-rebound/rebound/hack/lab/internal/playground"
 	"github.com/talos-rebound/rebound/internal/cli"
 )
@@ -31,54 +31,6 @@ import (
 func TestMain(m *testing.M) {
 	component.RunIfAsked()
 	goleak.VerifyTestMain(m)
-}
-
-// screen is a terminal that can be waited on.
-type screen struct {
-	mu      sync.Mutex
-	text    strings.Builder
-	written chan struct{}
-}
-
-func newScreen() *screen { return &screen{written: make(chan struct{})} }
-
-// Write implements io.Writer.
-func (s *screen) Write(text []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-
-	close(s.written)
-	s.written = make(chan struct{})
-
-	return s.text.Write(text)
-}
-
-func (s *screen) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-
-	return s.text.String()
-}
-
-// awaitText waits until the text is there n times.
-func (s *screen) awaitText(ctx context.Context, t *testing.T, text string, n int) {
-	t.Helper()
-
-	for {
-		s.mu.Lock()
-		found, written := strings.Count(s.text.String(), text), s.written
-		s.mu.Unlock()
-
-		if found >= n {
-			return
-		}
-
-		select {
-		case <-written:
-		case <-ctx.Done():
-			require.FailNow(t, "there is no "+text, s.String())
-		}
-	}
 }
 
 func TestLabIsUpUntilCtrlC(t *testing.T) {
@@ -89,7 +41,7 @@ func TestLabIsUpUntilCtrlC(t *testing.T) {
 
 	var (
 		folder    = filepath.Join(t.TempDir(), "up")
-		terminal  = newScreen()
+		terminal  labtest.Screen
 		ended     = make(chan error, 1)
 		up, ctrlC = context.WithCancel(ctx)
 	)
@@ -97,7 +49,7 @@ func TestLabIsUpUntilCtrlC(t *testing.T) {
 	defer ctrlC()
 
 	go func() {
-		err := playground.Up(up, playground.Options{Workers: 1, Stock: 1, Out: folder}, terminal)
+		err := playground.Up(up, playground.Options{Workers: 1, Stock: 1, Out: folder}, &terminal)
 		if err != nil {
 			cancel()
 		}
@@ -105,7 +57,7 @@ func TestLabIsUpUntilCtrlC(t *testing.T) {
 		ended <- err
 	}()
 
-	terminal.awaitText(ctx, t, "Ctrl-C here takes it down.", 1)
+	require.NoError(t, terminal.Await(ctx, "Ctrl-C here takes it down."))
 	assert.Contains(t, terminal.String(), "The lab is up: stock-a (10.5.0.3), worker-a (10.5.0.2).")
 	assert.Contains(t, terminal.String(), "export TALOSCONFIG="+filepath.Join(folder, "talosconfig"))
 
@@ -124,7 +76,7 @@ func TestLabIsUpUntilCtrlC(t *testing.T) {
 
 	require.EqualError(t, playground.Reboot(second, reboot, onWrite(leave)), `interrupted; node "worker-a" goes on rebooting`)
 	require.EqualError(t, playground.Reboot(ctx, reboot, io.Discard), `node "worker-a" is rebooting already`)
-	terminal.awaitText(ctx, t, "worker-a: kubelet is healthy", 1)
+	require.NoError(t, terminal.Await(ctx, "worker-a: kubelet is healthy"))
 
 	reboot.Hard = true
 
@@ -162,7 +114,10 @@ func TestLabIsUpUntilCtrlC(t *testing.T) {
 
 	assert.NoDirExists(t, folder)
 	assert.NoDirExists(t, temp)
-	assert.Empty(t, processesOf(t, temp))
+
+	left, err := labtest.Processes(temp)
+	require.NoError(t, err)
+	assert.Empty(t, left)
 }
 
 func TestLabThatIsInterruptedBeforeItIsUpSaysSo(t *testing.T) {
@@ -222,24 +177,4 @@ func tempFolderOf(t *testing.T, folder string) string {
 	assert.Equal(t, os.Getpid(), lab.PID)
 
 	return filepath.Dir(lab.Socket)
-}
-
-// processesOf returns the command lines of the processes that have to do with
-// the folder.
-func processesOf(t *testing.T, folder string) []string {
-	t.Helper()
-
-	paths, err := filepath.Glob("/proc/[0-9]*/cmdline")
-	require.NoError(t, err)
-
-	var found []string
-
-	for _, path := range paths {
-		// A process that has ended meanwhile has none.
-		if content, err := os.ReadFile(path); err == nil && strings.Contains(string(content), folder) {
-			found = append(found, string(content))
-		}
-	}
-
-	return found
 }

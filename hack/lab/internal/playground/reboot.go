@@ -6,7 +6,6 @@ package playground
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,7 +14,6 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
-	"time"
 )
 
 // RebootOptions say which node is to be rebooted, and how.
@@ -27,9 +25,6 @@ type RebootOptions struct {
 	// Out is the folder of the lab.
 	Out string
 }
-
-// maxRefusal is how much is read of why an order was refused.
-const maxRefusal = 4096
 
 // Reboot asks the lab that is up to reboot a node, and tells what happens until
 // the kubelet is healthy again. When ctx is done it returns; the reboot goes on.
@@ -53,7 +48,7 @@ func Reboot(ctx context.Context, options RebootOptions, w io.Writer) error {
 	return err
 }
 
-// order sends the order and follows what comes of it.
+// order sends the order and tells what comes of it.
 func order(ctx context.Context, socket string, options RebootOptions, w io.Writer) error {
 	transport := &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -79,35 +74,28 @@ func order(ctx context.Context, socket string, options RebootOptions, w io.Write
 
 	defer response.Body.Close() //nolint:errcheck // nothing is written
 
+	var refusal strings.Builder
+
 	if response.StatusCode != http.StatusOK {
-		reason, err := io.ReadAll(io.LimitReader(response.Body, maxRefusal))
-		if err != nil {
-			return fmt.Errorf("failed to ask for the reboot of node %q: %w", options.Node, err)
-		}
-
-		return errors.New(strings.TrimSpace(string(reason)))
+		w = &refusal
 	}
 
-	return followSteps(response.Body, options.Node, w)
-}
-
-// followSteps tells what happens until the last step.
-func followSteps(body io.Reader, node string, w io.Writer) error {
-	for decoder := json.NewDecoder(body); ; {
-		var s step
-
-		if err := decoder.Decode(&s); err != nil {
-			return fmt.Errorf("failed to follow the reboot of node %q: the lab has ended: %w", node, err)
-		}
-
-		if s.Error != "" {
-			return fmt.Errorf("failed to reboot node %q: %s", node, s.Error)
-		}
-
-		fmt.Fprintln(w, timed(time.Duration(s.Seconds*float64(time.Second)), node+": "+s.Text))
-
-		if s.Last {
-			return nil
-		}
+	if _, err = io.Copy(w, response.Body); err != nil {
+		return fmt.Errorf("failed to follow the reboot of node %q: the lab has ended: %w", options.Node, err)
 	}
+
+	if response.StatusCode != http.StatusOK {
+		return errors.New(strings.TrimSpace(refusal.String()))
+	}
+
+	failed, err := url.QueryUnescape(response.Trailer.Get(errorTrailer))
+	if err == nil && failed != "" {
+		err = errors.New(failed)
+	}
+
+	if err != nil {
+		return fmt.Errorf("failed to reboot node %q: %w", options.Node, err)
+	}
+
+	return nil
 }

@@ -54,7 +54,7 @@ type line struct {
 }
 
 func commands(folder string, options Options) []line {
-	reboot := program("lab") + " reboot " + firstNode(options)
+	reboot := program("lab") + " reboot " + options.nodes()[0].Name
 
 	if defaultFolder, err := filepath.Abs(DefaultOut); err != nil || defaultFolder != folder {
 		reboot += " --out " + quote(folder)
@@ -71,24 +71,16 @@ func commands(folder string, options Options) []line {
 	)
 }
 
-func firstNode(options Options) string {
-	if options.Workers == 0 {
-		return nodeName("stock", 0)
-	}
-
-	return nodeName("worker", 0)
-}
-
 // recoveryCommands show rebound's resources, where there are any.
 func recoveryCommands(options Options) []line {
 	if options.Workers == 0 {
 		return nil
 	}
 
-	workers := make([]string, options.Workers)
+	var workers []string
 
-	for i := range workers {
-		workers[i] = nodeName("worker", i)
+	for _, node := range options.nodes()[:options.Workers] {
+		workers = append(workers, node.Name)
 	}
 
 	return []line{

@@ -2,19 +2,13 @@
 // License, v. 2.0. If a copy of the MPL was not distributed with this
 // file, You can obtain one at http://mozilla.org/MPL/2.0/.
 
-// Package process runs the lab's components as child processes that cannot
-// outlive it.
-//
-// Every child has its own process group, so that Ctrl-C in a terminal reaches
-// the lab alone, which then stops its children in order. Every child also
-// holds the read end of a pipe as its standard input, and ends itself when the
-// other end closes; see package component. That covers a lab that is killed.
-package process
+package component
 
 import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,9 +17,8 @@ import (
 	"time"
 )
 
-// Process is a running child. Its zero value is not usable.
+// Process is a running component. Its zero value is not usable.
 type Process struct {
-	name     string
 	log      string
 	cmd      *exec.Cmd
 	lifeline io.Closer
@@ -33,8 +26,18 @@ type Process struct {
 	err      error
 }
 
-// Start runs cmd with its output going to the file at log, which is appended to.
-func Start(name string, cmd *exec.Cmd, log string) (*Process, error) {
+// Start starts a component in the folder, with the arguments that it has when it
+// is a program by itself. Its output is appended to the file at log.
+//
+// The process has a group of its own, so that Ctrl-C in a terminal reaches the
+// lab alone, which then stops its components in order. Its standard input is the
+// lifeline: a pipe whose other end closes when the lab is gone, however it ended.
+func Start(name Name, folder, log string, args ...string) (*Process, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("failed to find the running binary: %w", err)
+	}
+
 	output, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("failed to open log of %q: %w", name, err)
@@ -42,8 +45,12 @@ func Start(name string, cmd *exec.Cmd, log string) (*Process, error) {
 
 	defer output.Close() //nolint:errcheck // the child has its own descriptor
 
-	cmd.Stdout = output
-	cmd.Stderr = output
+	cmd := exec.Command(self, args...)
+	// The Kubernetes clients take their user agent from here, and the audit log
+	// is read by user agents.
+	cmd.Args[0] = string(name)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = folder, output, output
+	cmd.Env = append(os.Environ(), environment+"="+string(name))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 
 	lifeline, err := cmd.StdinPipe()
@@ -55,13 +62,7 @@ func Start(name string, cmd *exec.Cmd, log string) (*Process, error) {
 		return nil, fmt.Errorf("failed to start %q: %w", name, err)
 	}
 
-	process := &Process{
-		name:     name,
-		log:      log,
-		cmd:      cmd,
-		lifeline: lifeline,
-		ended:    make(chan struct{}),
-	}
+	process := &Process{log: log, cmd: cmd, lifeline: lifeline, ended: make(chan struct{})}
 
 	go func() {
 		process.err = cmd.Wait()
@@ -70,9 +71,6 @@ func Start(name string, cmd *exec.Cmd, log string) (*Process, error) {
 
 	return process, nil
 }
-
-// PID returns the process id.
-func (process *Process) PID() int { return process.cmd.Process.Pid }
 
 // Ended is closed when the process is gone.
 func (process *Process) Ended() <-chan struct{} { return process.ended }
@@ -99,8 +97,9 @@ func (process *Process) Err() error {
 		outcome = process.err.Error()
 	}
 
-	return fmt.Errorf("%s ended: %s; the last lines of %s:\n%s",
-		process.name, outcome, filepath.Base(process.log), Tail(process.log, 12))
+	log := filepath.Base(process.log)
+
+	return fmt.Errorf("%s ended: %s; the last lines of %s:\n%s", strings.TrimSuffix(log, ".log"), outcome, log, Tail(process.log, 12))
 }
 
 // Interrupt asks the process to end.
@@ -121,13 +120,10 @@ func (process *Process) Kill() error {
 func (process *Process) Stop(grace time.Duration) error {
 	err := process.Interrupt()
 
-	timer := time.NewTimer(grace)
-	defer timer.Stop()
-
 	select {
 	case <-process.ended:
 		return err
-	case <-timer.C:
+	case <-time.After(grace):
 		return errors.Join(err, process.Kill())
 	}
 }
@@ -163,4 +159,54 @@ func Tail(path string, lines int) string {
 	all := strings.Split(strings.TrimRight(string(content), "\n"), "\n")
 
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
+
+const (
+	cleanInterval = 100 * time.Millisecond
+	cleanAttempts = 50
+)
+
+// clean waits for the end of the lab and removes its folder.
+//
+// A lab that ends well has removed the folder itself. A lab that was killed
+// has not, nor has a test binary that was interrupted: such a binary runs none
+// of its cleanups. The other components end at the same moment as the lab, but
+// not before their last write, so removing goes on until the folder stays away.
+func clean(args []string) error {
+	if len(args) != 1 {
+		return fmt.Errorf("expected one folder to clean, got %q", args)
+	}
+
+	awaitParentsEnd()
+
+	folder := args[0]
+
+	var err error
+
+	for range cleanAttempts {
+		if _, statErr := os.Stat(folder); errors.Is(statErr, fs.ErrNotExist) {
+			return nil
+		}
+
+		err = os.RemoveAll(folder)
+
+		time.Sleep(cleanInterval)
+	}
+
+	return fmt.Errorf("failed to remove %q: %w", folder, err)
+}
+
+// dieWithParent ends this process, at once and without any clean-up, when its
+// standard input ends. The parent holds the other end of that pipe open for as
+// long as it lives and wants the component.
+func dieWithParent() {
+	go func() {
+		awaitParentsEnd()
+		syscall.Kill(syscall.Getpid(), syscall.SIGKILL) //nolint:errcheck // a process may always signal itself
+	}()
+}
+
+// awaitParentsEnd returns when the standard input ends.
+func awaitParentsEnd() {
+	io.Copy(io.Discard, os.Stdin) //nolint:errcheck // an unreadable lifeline counts as cut
 }

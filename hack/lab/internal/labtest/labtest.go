@@ -1,0 +1,95 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+// Package labtest is what the tests of more than one package of the lab need.
+// It has no tests of its own: every one of theirs goes through it.
+package labtest
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+)
+
+// Screen keeps what is written to it, and can be waited on. Its zero value is
+// ready to use.
+type Screen struct {
+	mu      sync.Mutex
+	text    strings.Builder
+	written chan struct{}
+}
+
+// Write implements io.Writer.
+func (s *Screen) Write(text []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	if s.written != nil {
+		close(s.written)
+		s.written = nil
+	}
+
+	return s.text.Write(text)
+}
+
+// String returns what was written until now.
+func (s *Screen) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	return s.text.String()
+}
+
+// Await waits until the text was written. It fails when ctx is done without it.
+func (s *Screen) Await(ctx context.Context, text string) error {
+	for {
+		// What was written last counts, even if it was also the end.
+		end := ctx.Err()
+
+		s.mu.Lock()
+
+		if s.written == nil {
+			s.written = make(chan struct{})
+		}
+
+		all, written := s.text.String(), s.written
+		s.mu.Unlock()
+
+		if strings.Contains(all, text) {
+			return nil
+		}
+
+		if end != nil {
+			return fmt.Errorf("%w before %q was written:\n%s", end, text, all)
+		}
+
+		select {
+		case <-written:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// Processes returns the command lines of the processes that have something to
+// do with the folder.
+func Processes(folder string) ([]string, error) {
+	paths, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		return nil, err
+	}
+
+	var found []string
+
+	for _, path := range paths {
+		// A process that has ended meanwhile has none.
+		if line, err := os.ReadFile(path); err == nil && strings.Contains(string(line), folder) {
+			found = append(found, strings.ReplaceAll(string(line), "\x00", " "))
+		}
+	}
+
+	return found, nil
+}
