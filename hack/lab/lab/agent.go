@@ -52,9 +52,12 @@ func (agent *Agent) install(node *Node) error {
 		return err
 	}
 
-	if node.metricsPort, err = node.lab.port(); err != nil {
+	ports, err := node.lab.ports.Take(1)
+	if err != nil {
 		return err
 	}
+
+	node.metricsPort = ports[0]
 
 	text, err := manifest.Render(on, manifest.Options{
 		Version: "lab",

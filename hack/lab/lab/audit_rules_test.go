@@ -61,7 +61,10 @@ func TestAuditRulesFindWhatReboundMustNotDo(t *testing.T) {
 		{"a watch of the pods of a node of a similar name", request("watch", "pods", "/api/v1/pods?fieldSelector=spec.nodeName%3Dworker-11&watch=true"), "not restricted"},
 		{"a look at a DaemonSet", request("get", "daemonsets", "/"), "rebound needs"},
 		{"a look at another node", changed(request("get", "nodes", "/"), func(record *lab.AuditRecord) { record.Name = "worker-2" }), "rebound needs"},
-		{"a change of its node", request("patch", "nodes", "/"), "rebound needs"},
+		{"a change of its node but for the status", request("patch", "nodes", "/"), "rebound needs"},
+		{"a report on another node", changed(request("patch", "nodes", "/"), func(record *lab.AuditRecord) {
+			record.Subresource, record.Name = "status", "worker-2"
+		}), "rebound needs"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -71,6 +71,12 @@ func TestMain(m *testing.M) {
 		}
 	}
 
+	if err := os.RemoveAll(reboundFolder); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+
+		code = 1
+	}
+
 	// Closed labs leave nothing running. After a failure that is the smaller worry.
 	if code == 0 {
 		if err := goleak.Find(); err != nil {

@@ -24,6 +24,7 @@ import (
 	"github.com/talos-rebound/rebound/hack/lab/component"
 	"github.com/talos-rebound/rebound/hack/lab/internal/hollow"
 	"github.com/talos-rebound/rebound/hack/lab/internal/machine"
+	"github.com/talos-rebound/rebound/internal/talosapi"
 )
 
 // The kubelet's shutdown periods. Those of Talos are 30 and 10 seconds; pods
@@ -55,7 +56,7 @@ type Node struct {
 	booted  time.Time
 	down    time.Time
 	process *component.Process
-	api     *connection
+	apis    map[string]*talosapi.Local
 }
 
 // NodeOption changes a node before its first boot.

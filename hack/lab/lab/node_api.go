@@ -10,69 +10,59 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/cosi-project/runtime/api/v1alpha1"
 	"github.com/cosi-project/runtime/pkg/resource"
 	"github.com/cosi-project/runtime/pkg/state"
-	"github.com/cosi-project/runtime/pkg/state/protobuf/client"
-	"github.com/siderolabs/talos/pkg/machinery/constants"
 	talosv1alpha1 "github.com/siderolabs/talos/pkg/machinery/resources/v1alpha1"
-	"github.com/siderolabs/talos/pkg/machinery/role"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
-)
 
-// connection is a connection to the API of one boot of a node.
-type connection struct {
-	grpc  *grpc.ClientConn
-	state state.State
-}
+	"github.com/talos-rebound/rebound/internal/talosapi"
+)
 
 // COSI returns the node's COSI state as the Talos API shows it: to read and to
 // watch, not to write. It belongs to the current boot; after a reboot, ask
 // again. A watch ends with an error when the node goes down.
 func (node *Node) COSI() (state.State, error) {
-	if node.api != nil {
-		return node.api.state, nil
+	return node.open(node.config.Root.APISocket())
+}
+
+// Recovery returns the state in which rebound's resources are: that of the
+// agent if the node has one, else the node's own. It is as short-lived.
+func (node *Node) Recovery() (state.State, error) {
+	if node.agent != nil {
+		return node.open(node.AgentSocket())
 	}
 
-	conn, err := grpc.NewClient("unix://"+node.config.Root.APISocket(),
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithPerRPCCredentials(asAdmin{}),
-		grpc.WithDefaultCallOptions(grpc.WaitForReady(true)),
-	)
+	return node.COSI()
+}
+
+func (node *Node) open(socket string) (state.State, error) {
+	if api, ok := node.apis[socket]; ok {
+		return api, nil
+	}
+
+	api, err := talosapi.OpenLocal(socket, true)
 	if err != nil {
 		return nil, fmt.Errorf("failed to connect to node %q: %w", node.name, err)
 	}
 
-	node.api = &connection{
-		grpc:  conn,
-		state: state.WrapCore(client.NewAdapter(v1alpha1.NewStateClient(conn), client.WithDisableWatchRetry())),
+	if node.apis == nil {
+		node.apis = map[string]*talosapi.Local{}
 	}
 
-	return node.api.state, nil
+	node.apis[socket] = api
+
+	return api, nil
 }
-
-// asAdmin makes calls those of an admin: a machine believes whoever reaches its
-// socket, where on Talos only apid does.
-type asAdmin struct{}
-
-// GetRequestMetadata implements credentials.PerRPCCredentials.
-func (asAdmin) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
-	return map[string]string{constants.APIAuthzRoleMetadataKey: string(role.Admin)}, nil
-}
-
-// RequireTransportSecurity implements credentials.PerRPCCredentials.
-func (asAdmin) RequireTransportSecurity() bool { return false }
 
 func (node *Node) disconnect() error {
-	if node.api == nil {
-		return nil
+	var errs []error
+
+	for _, api := range node.apis {
+		errs = append(errs, api.Close())
 	}
 
-	err := node.api.grpc.Close()
-	node.api = nil
+	node.apis = nil
 
-	return err
+	return errors.Join(errs...)
 }
 
 // WaitKubeletHealthy waits until the kubelet passes Talos' health check, and

@@ -265,7 +265,7 @@ func (s *scenario) namespaceSelector() *metav1.LabelSelector {
 // await waits until what a node says about itself is as wanted, and returns it,
 // or what was seen last.
 func await[S any](ctx context.Context, node *node, pointer resource.Pointer, wanted func(S) bool) (last S, err error) {
-	st, err := node.COSI()
+	st, err := node.Recovery()
 	if err != nil {
 		return last, err
 	}
@@ -313,7 +313,7 @@ func (n *node) awaitRecord(daemonSet string, wanted func(specs.DaemonSetRecovery
 
 // records returns what the node says about the scenario's DaemonSets, by name.
 func (n *node) records() map[string]specs.DaemonSetRecovery {
-	st, err := n.COSI()
+	st, err := n.Recovery()
 	require.NoError(n.t, err)
 
 	list, err := safe.StateListAll[*recoveryres.DaemonSetRecovery](n.ctx, st)
