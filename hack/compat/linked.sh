@@ -8,6 +8,7 @@
 set -euo pipefail
 
 cd "$(dirname "$0")/../.."
+export CGO_ENABLED=0 GOOS=linux GOFLAGS=-mod=readonly GOWORK=off LC_ALL=C
 
 modfile=$PWD/hack/compat/talos-1.13.mod
 list=${modfile%.mod}.linked
@@ -35,14 +36,21 @@ machined() {
 		./internal/app/machined || true
 }
 
-export CGO_ENABLED=0 GOOS=linux LC_ALL=C
-
 for arch in amd64 arm64; do
-	comm -12 <(ours $arch | sort -u) <(machined $arch | sort -u) >"$work/$arch"
+	ours $arch | sort -u >"$work/ours"
+	machined $arch | sort -u >"$work/machined"
+	comm -12 "$work/ours" "$work/machined" | sed '/^\s*$/d' >"$work/$arch"
 done
+
+comm -12 "$work/amd64" "$work/arm64" >"$work/list"
+
+if [[ ! -s $work/list ]]; then
+	echo "machined of Talos $version could not be listed" >&2
+	exit 1
+fi
 
 {
 	echo "# What machined of Talos $version links of what it would link with our packages: the packages that ours import"
 	echo "# themselves, and the modules of all that they come to. \`make linked\` writes this."
-	comm -12 "$work/amd64" "$work/arm64" | sed '/^\s*$/d'
+	cat "$work/list"
 } >"$list"

@@ -84,16 +84,17 @@ var topLevel = []string{
 	"pkg", "internal", "cmd", "hack", "go.mod", "go.sum", "Makefile", "README.md", "LICENSE",
 }
 
+// refuseFunc takes a violation. It says what to do about it.
+type refuseFunc func(format string, args ...any)
+
 // checkImportDirection reports packages without a place in the arrows, imports against the arrows, and imports of other
 // people's packages where those are counted. Tests may import what they like.
-func checkImportDirection(_ *testing.T, r repository) []string {
-	var violations []string
-
+func checkImportDirection(_ *testing.T, r repository, refuse refuseFunc) {
 	for _, file := range r.sources {
 		folder, ok := folderOf(file.dir())
 		if !ok && file.name != picture {
-			violations = append(violations, fmt.Sprintf("%s has no place in the arrows: put the code where it is used, "+
-				"or add the folder to arrows in internal/archtest and to the picture in %s", file.dir(), picture))
+			refuse("%s has no place in the arrows: put the code where it is used, "+
+				"or add the folder to arrows in internal/archtest and to the picture in %s", file.dir(), picture)
 		}
 
 		if !ok || file.test() {
@@ -102,13 +103,11 @@ func checkImportDirection(_ *testing.T, r repository) []string {
 
 		for _, spec := range file.ast.Imports {
 			if allowed, ok := mayImport(folder, importedPath(spec)); !ok {
-				violations = append(violations, fmt.Sprintf("%s: imports %s against the arrows: it may import %s; "+
-					"move what it needs there, or let its caller pass it in", at(spec), importedPath(spec), allowed))
+				refuse("%s: imports %s against the arrows, which lead to %q; "+
+					"move what it needs there, or let its caller pass it in", at(spec), importedPath(spec), allowed)
 			}
 		}
 	}
-
-	return violations
 }
 
 // folderOf returns the folder of the arrows that dir belongs to. They do not overlap.
@@ -123,15 +122,15 @@ func folderOf(dir string) (string, bool) {
 }
 
 // mayImport tells whether code of a folder may import a package, and if not, what it may import.
-func mayImport(folder, imported string) (string, bool) {
+func mayImport(folder, imported string) ([]string, bool) {
 	if dir, ours := strings.CutPrefix(imported, modulePath+"/"); ours {
-		return "of ours " + list(arrows[folder]), leads(folder, dir)
+		return arrows[folder], leads(folder, dir)
 	}
 
 	allowed, counted := others[folder]
 	domain, _, _ := strings.Cut(imported, "/")
 
-	return "of other people's " + list(allowed), !counted || !strings.Contains(domain, ".") || under(imported, allowed...)
+	return allowed, !counted || !strings.Contains(domain, ".") || under(imported, allowed...)
 }
 
 // leads tells whether the arrows lead from a folder to dir.
@@ -139,19 +138,9 @@ func leads(folder, dir string) bool {
 	return under(dir, folder) || slices.ContainsFunc(arrows[folder], func(next string) bool { return leads(next, dir) })
 }
 
-func list(folders []string) string {
-	if len(folders) == 0 {
-		return "nothing"
-	}
-
-	return "only " + strings.Join(folders, ", ") + ", and what they may"
-}
-
 // checkPackageComments reports packages that do not have a package comment in exactly one file of their code, and
 // comments that say nothing.
-func checkPackageComments(_ *testing.T, r repository) []string {
-	var violations []string
-
+func checkPackageComments(_ *testing.T, r repository, refuse refuseFunc) {
 	commented := map[string][]string{}
 
 	for _, file := range r.sources {
@@ -162,15 +151,15 @@ func checkPackageComments(_ *testing.T, r repository) []string {
 		switch {
 		case file.test() || comment == "":
 		case strings.HasPrefix(comment, "This Source Code Form"):
-			violations = append(violations, fmt.Sprintf("%s: the licence header stands as the package comment: "+
-				"put an empty line between it and the package clause", file.name))
+			refuse("%s: the licence header stands as the package comment: "+
+				"put an empty line between it and the package clause", file.name)
 		default:
 			names = append(names, path.Base(file.name))
 
 			// A sentence is more than "Package x" and "Package x implements x".
 			if len(strings.Fields(comment)) < 6 {
-				violations = append(violations, fmt.Sprintf("%s: the package comment is hardly more than a name: "+
-					"say what the package is and what it is not", file.name))
+				refuse("%s: the package comment is hardly more than a name: "+
+					"say what the package is and what it is not", file.name)
 			}
 		}
 
@@ -180,45 +169,35 @@ func checkPackageComments(_ *testing.T, r repository) []string {
 	for dir, names := range commented {
 		switch len(names) {
 		case 0:
-			violations = append(violations, fmt.Sprintf("%s has no package comment: "+
-				"add one in doc.go that says what the package is and what it is not", dir))
+			refuse("%s has no package comment: "+
+				"add one in doc.go that says what the package is and what it is not", dir)
 		case 1:
 		default:
-			violations = append(violations, fmt.Sprintf("%s has package comments in %s: keep one", dir,
-				strings.Join(names, " and ")))
+			refuse("%s has package comments in %s: keep one", dir,
+				strings.Join(names, " and "))
 		}
 	}
-
-	return violations
 }
 
 // checkPureImports reports what the pure folders reach and must not, with the shortest way that leads there.
-func checkPureImports(_ *testing.T, r repository) []string {
-	var violations []string
-
-	graph := graphOf(r.root)
-
+func checkPureImports(_ *testing.T, r repository, refuse refuseFunc) {
 	for _, p := range r.root {
 		dir, ours := p.ours()
 		if !ours || !under(dir, pureFolders...) {
 			continue
 		}
 
-		for _, way := range graph.waysTo(p.ImportPath, isImpure) {
-			violations = append(violations, strings.Join(way, " -> ")+": the core turns facts and a point in time into a plan; "+
-				"move this to internal/kube or to the controller and hand the core its result")
+		for _, way := range waysTo(r.root, p.ImportPath, isImpure) {
+			refuse("%s: the core turns facts and a point in time into a plan; move this to internal/kube or to the controller "+
+				"and hand the core its result", strings.Join(way, " -> "))
 		}
 	}
-
-	return violations
 }
 
 func isImpure(imported string) bool { return imported == "net" || under(imported, impure...) }
 
 // checkPureSource reports code in the pure folders that reads the clock or does more than one thing at a time.
-func checkPureSource(_ *testing.T, r repository) []string {
-	var violations []string
-
+func checkPureSource(_ *testing.T, r repository, refuse refuseFunc) {
 	for _, file := range r.sources {
 		if file.test() || !under(file.dir(), pureFolders...) {
 			continue
@@ -227,23 +206,21 @@ func checkPureSource(_ *testing.T, r repository) []string {
 		times := localNames(file.ast, "time")
 
 		if slices.Contains(times, ".") {
-			violations = append(violations, fmt.Sprintf("%s imports package time under the name \".\": "+
-				"import it under its own name", file.name))
+			refuse("%s imports package time under the name \".\": "+
+				"import it under its own name", file.name)
 		}
 
 		for node := range ast.Preorder(file.ast) {
 			if found := impurity(node, times); found != "" {
-				violations = append(violations, at(node)+": "+found)
+				refuse("%s: %s", at(node), found)
 			}
 		}
 	}
-
-	return violations
 }
 
 // impurity says what is wrong with a node, or nothing.
 func impurity(node ast.Node, times []string) string {
-	const sequential = "more than one thing at a time: the core decides and returns; what runs at the same time or waits belongs to the controller"
+	const sequential = "more than one thing at a time: the core decides and returns; what waits belongs to the controller"
 
 	switch node := node.(type) {
 	case *ast.SelectorExpr:
@@ -262,50 +239,34 @@ func impurity(node ast.Node, times []string) string {
 }
 
 // checkModules reports modules in the build list that have their place elsewhere.
-func checkModules(_ *testing.T, r repository) []string {
-	var violations []string
-
+func checkModules(_ *testing.T, r repository, refuse refuseFunc) {
 	for _, module := range r.modules {
 		name, _, _ := strings.Cut(module, " ")
 		if reason, ok := elsewhere[name]; ok {
-			violations = append(violations, fmt.Sprintf("the root module requires %s: %s", module, reason))
+			refuse("the root module requires %s: %s", module, reason)
 		}
 	}
-
-	return violations
 }
 
 // checkNotOlder reports modules that go.mod requires in newer versions than a modfile, which has those of a Talos.
-func checkNotOlder(_ *testing.T, r repository) []string {
-	var violations []string
-
+func checkNotOlder(_ *testing.T, r repository, refuse refuseFunc) {
 	for _, name := range []string{talosModfile, nextModfile} {
 		for module, version := range r.required[name] {
 			if ours := r.required["go.mod"][module]; semver.Compare(ours, version) > 0 {
-				violations = append(violations, fmt.Sprintf("go.mod requires %s %s, but %s %s: Talos would have to take ours; "+
-					"lower go.mod, or raise %s once Talos has", module, ours, name, version, name))
+				refuse("go.mod requires %s %s, but %s %s: Talos would have to take ours; "+
+					"lower go.mod, or raise %s once Talos has", module, ours, name, version, name)
 			}
 		}
 	}
-
-	return violations
 }
 
 // checkTopLevel reports what lies at the top of the repository and should not.
-func checkTopLevel(_ *testing.T, r repository) []string {
-	var violations []string
-
+func checkTopLevel(_ *testing.T, r repository, refuse refuseFunc) {
 	for _, file := range r.tracked {
-		top, _, _ := strings.Cut(file, "/")
-		if strings.HasPrefix(top, ".") || slices.Contains(topLevel, top) {
-			continue
+		if top, _, _ := strings.Cut(file, "/"); !strings.HasPrefix(top, ".") && !slices.Contains(topLevel, top) {
+			refuse("%s does not belong at the top of the repository: only names that begin with a dot and %q do", top, topLevel)
 		}
-
-		violations = append(violations, fmt.Sprintf("%s does not belong at the top of the repository: "+
-			"only %s and names that begin with a dot do", top, strings.Join(topLevel, ", ")))
 	}
-
-	return violations
 }
 
 // checkAdded reports packages of other people that machined would link for us alone. The standard library is left out:
@@ -313,7 +274,7 @@ func checkTopLevel(_ *testing.T, r repository) []string {
 //
 // What machined links, it links with everything behind it. So two things are compared: the packages that ours import
 // themselves, and of every module that they come to the version, since another version can import other packages.
-func checkAdded(_ *testing.T, r repository) []string {
+func checkAdded(_ *testing.T, r repository, refuse refuseFunc) {
 	direct, added := map[string]bool{}, map[string]bool{}
 
 	for _, p := range r.linked {
@@ -332,35 +293,30 @@ func checkAdded(_ *testing.T, r repository) []string {
 		}
 	}
 
-	return reached(r.linked, added, "machined does not link it yet, or not in this version, and every node would carry it; "+
+	refuseReached(r.linked, added, refuse, "machined does not link it yet, or not in this version, and every node would carry it; "+
 		"do without, or run make linked if Talos has it")
 }
 
-// reached says of each unwanted package how machined gets there.
-func reached(linked []listedPackage, unwanted map[string]bool, advice string) []string {
-	var violations []string
+// refuseReached refuses the unwanted packages among those that machined links, and says how it gets there.
+func refuseReached(linked []listedPackage, unwanted map[string]bool, refuse refuseFunc, advice string) {
+	linked = append(slices.Clone(linked), listedPackage{ImportPath: "machined", Imports: linkedPackages})
 
-	graph := graphOf(linked)
-	graph["machined"] = linkedPackages
-
-	for _, way := range graph.waysTo("machined", func(imported string) bool { return unwanted[imported] }) {
-		violations = append(violations, fmt.Sprintf("%s: %s", strings.Join(way, " -> "), advice))
+	for _, way := range waysTo(linked, "machined", func(imported string) bool { return unwanted[imported] }) {
+		refuse("%s: %s", strings.Join(way, " -> "), advice)
 	}
-
-	return violations
 }
 
 // checkDeadCode reports what makes the linker keep every exported method of everything in machined: code that looks
 // methods up at run time by a name that the linker cannot read, or by a number. In the standard library the templates do.
 // That others bring them into machined too is no licence: the linker minds only what can be called, and for one such
 // call Talos builds with a fork of containerd (https://github.com/siderolabs/talos/issues/11296).
-func checkDeadCode(t *testing.T, r repository) []string {
+func checkDeadCode(t *testing.T, r repository, refuse refuseFunc) {
 	t.Helper()
 
 	const cost = "in machined it switches dead-code elimination off; "
 
 	templates := map[string]bool{"text/template": true, "html/template": true}
-	violations := reached(r.linked, templates, cost+"import something smaller")
+	refuseReached(r.linked, templates, refuse, cost+"import something smaller")
 
 	for _, p := range r.linked {
 		if p.Standard {
@@ -382,13 +338,11 @@ func checkDeadCode(t *testing.T, r repository) []string {
 			require.NoError(t, err)
 
 			for _, lookup := range lookups(file, ours) {
-				violations = append(violations, fmt.Sprintf("%s: looks a method up at run time: %suse an interface or a switch, or "+
-					"do without this package", at(lookup), cost))
+				refuse("%s: looks a method up at run time: %suse an interface or a switch, or "+
+					"do without this package", at(lookup), cost)
 			}
 		}
 	}
-
-	return violations
 }
 
 // lookups returns where a file looks methods up at run time. Other people's code may use a name that is written there,
@@ -418,10 +372,8 @@ func lookups(file *ast.File, ours bool) []ast.Node {
 // checkCompiles reports what the compiler would not accept in what machined links of ours, with the modules of its Talos
 // and for the other one of its architectures. It asks the type checker, which needs only the declarations of other
 // people's code. A build would compile all of that once more, and Talos does so itself.
-func checkCompiles(t *testing.T, r repository) []string {
+func checkCompiles(t *testing.T, r repository, refuse refuseFunc) {
 	t.Helper()
-
-	var violations []string
 
 	done := map[string]*types.Package{"unsafe": types.Unsafe}
 
@@ -443,7 +395,7 @@ func checkCompiles(t *testing.T, r repository) []string {
 		config := types.Config{
 			IgnoreFuncBodies: !ours,
 			Sizes:            types.SizesFor("gc", "arm64"),
-			Error:            func(err error) { violations = append(violations, err.Error()) },
+			Error:            func(err error) { refuse("%s", err) },
 			Importer: importer(func(imported string) *types.Package {
 				return done[cmp.Or(p.ImportMap[imported], imported)]
 			}),
@@ -455,8 +407,6 @@ func checkCompiles(t *testing.T, r repository) []string {
 
 		done[p.ImportPath], _ = config.Check(p.ImportPath, fset, files, nil) // Error has its errors
 	}
-
-	return violations
 }
 
 type importer func(string) *types.Package
@@ -465,11 +415,11 @@ func (i importer) Import(imported string) (*types.Package, error) { return i(imp
 
 // checkNextTalos reports tests of what machined links of ours that fail with the modules of the next Talos. The pure
 // packages reach none of those.
-func checkNextTalos(t *testing.T, r repository) []string {
+func checkNextTalos(t *testing.T, r repository, refuse refuseFunc) {
 	t.Helper()
 
-	// Vet would look at every package below too; the lint has it look at ours. What runs once is not worth optimising,
-	// except for the standard library: the tests of the lab have that compiled already.
+	// Vet would look at every package below too, and has looked at ours in their own tests. What runs once is not worth
+	// optimising, except for the standard library: the tests of the lab have that compiled already.
 	args := []string{"test", "-vet=off", "-ldflags=-s -w", "-timeout", "5m", "-modfile", nextModfile}
 	for _, domain := range []string{"github.com", "go.uber.org", "golang.org", "google.golang.org", "k8s.io", "sigs.k8s.io"} {
 		args = append(args, "-gcflags="+domain+"/...=-N -l -dwarf=false")
@@ -482,8 +432,6 @@ func checkNextTalos(t *testing.T, r repository) []string {
 	}
 
 	if _, err := run(r.dir, nil, "go", args...); err != nil {
-		return []string{err.Error()}
+		refuse("%s", err)
 	}
-
-	return nil
 }

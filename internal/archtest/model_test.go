@@ -17,7 +17,6 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -227,30 +226,22 @@ func run(dir string, env []string, name string, args ...string) (string, error) 
 	return stdout.String(), nil
 }
 
-// importGraph maps an import path to the import paths that its code, without tests, imports.
-type importGraph map[string][]string
-
-func graphOf(packages []listedPackage) importGraph {
-	graph := importGraph{}
-
-	for _, p := range packages {
-		graph[p.ImportPath] = append(graph[p.ImportPath], p.Imports...)
-	}
-
-	return graph
-}
-
-// waysTo walks the graph breadth first from a package to each unwanted one and does not look behind an unwanted package:
-// what that one imports is its own matter.
-func (g importGraph) waysTo(from string, unwanted func(string) bool) [][]string {
+// waysTo walks breadth first from a package to each unwanted one, and does not look behind an unwanted package: what that
+// one imports is its own matter.
+func waysTo(packages []listedPackage, from string, unwanted func(string) bool) [][]string {
 	var found [][]string
+
+	imports := map[string][]string{}
+	for _, p := range packages {
+		imports[p.ImportPath] = append(imports[p.ImportPath], p.Imports...)
+	}
 
 	seen := map[string]bool{from: true}
 
 	for queue := [][]string{{from}}; len(queue) > 0; queue = queue[1:] {
 		way := queue[0]
 
-		for _, next := range g[way[len(way)-1]] {
+		for _, next := range imports[way[len(way)-1]] {
 			if seen[next] {
 				continue
 			}
@@ -277,14 +268,7 @@ func under(dir string, folders ...string) bool {
 }
 
 // importedPath returns what an import declaration imports.
-func importedPath(spec *ast.ImportSpec) string {
-	imported, err := strconv.Unquote(spec.Path.Value)
-	if err != nil {
-		panic(err) // the parser has accepted it
-	}
-
-	return imported
-}
+func importedPath(spec *ast.ImportSpec) string { return strings.Trim(spec.Path.Value, "\"`") }
 
 // localNames returns the names under which a file refers to an imported package: one, or none if it does not import it.
 // A dot import has the name ".".
