@@ -82,6 +82,10 @@ lint: ## Run the linters, and check that go.mod files are tidy and generated fil
 generate: ## Write the generated Go files again
 	@for module in $(CODE); do (cd "$$module" && go generate ./...); done
 
+.PHONY: linked
+linked: ## Write again what machined links of what we link (takes Talos from the module proxy)
+	hack/compat/linked.sh
+
 .PHONY: bench
 bench: ## Run every benchmark of the root module
 	go test -run '^$$' -bench . -benchmem $(TESTFLAGS) ./...
