@@ -71,14 +71,14 @@ func NewCluster(tb testing.TB) *Cluster {
 	c.endpoint, err = talosapi.Listen(talosapi.EndpointConfig{
 		Address:   "127.0.0.1:0",
 		Authority: authority,
-		Local:     local.target(),
+		Local:     local.Target(),
 		Resolve: func(name string) (string, bool) {
 			node := c.Node(name)
 			if node == nil {
 				return "", false
 			}
 
-			return node.target(), true
+			return node.Target(), true
 		},
 	})
 	require.NoError(tb, err)
@@ -171,9 +171,14 @@ func (c *Cluster) Endpoint() string { return c.endpoint.Address() }
 func (c *Cluster) Client(tb testing.TB) *client.Client {
 	tb.Helper()
 
-	config, err := c.Authority.Config("test", talosapi.ClientConfig{
-		Endpoints: []string{c.Endpoint()}, Roles: role.MakeSet(role.Reader),
-	})
+	return c.ClientWith(tb, role.MakeSet(role.Reader))
+}
+
+// ClientWith makes a client with other roles, which is closed when the test ends.
+func (c *Cluster) ClientWith(tb testing.TB, roles role.Set) *client.Client {
+	tb.Helper()
+
+	config, err := c.Authority.Config("test", talosapi.ClientConfig{Endpoints: []string{c.Endpoint()}, Roles: roles})
 	require.NoError(tb, err)
 
 	talos, err := client.New(tb.Context(), client.WithConfig(config))
@@ -252,4 +257,5 @@ func (node *Node) Reboot(tb testing.TB) {
 	node.Start(tb)
 }
 
-func (node *Node) target() string { return "unix://" + node.path }
+// Target is where gRPC finds the node.
+func (node *Node) Target() string { return "unix://" + node.path }

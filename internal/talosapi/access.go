@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/cosi-project/runtime/pkg/resource"
 	"github.com/cosi-project/runtime/pkg/resource/meta"
 	"github.com/cosi-project/runtime/pkg/safe"
 	"github.com/cosi-project/runtime/pkg/state"
@@ -26,47 +25,28 @@ func accessRule(st state.State) state.FilteringRule {
 			return status.Error(codes.PermissionDenied, "write access is not allowed")
 		}
 
-		if err := checkType(ctx, st, access.ResourceType); err != nil {
-			return err
+		definition, err := safe.StateGetByID[*meta.ResourceDefinition](ctx, st, strings.ToLower(access.ResourceType))
+		if err != nil {
+			return unsupported("resource type", access.ResourceType, err)
 		}
 
-		return checkNamespace(ctx, st, access.ResourceNamespace)
-	}
-}
+		if definition.TypedSpec().Sensitivity != meta.NonSensitive && !forwardedRoles(ctx).Includes(role.Admin) {
+			return errNotAuthorized
+		}
 
-func checkType(ctx context.Context, st state.State, resourceType resource.Type) error {
-	definition, err := safe.StateGetByID[*meta.ResourceDefinition](ctx, st, strings.ToLower(resourceType))
-	if state.IsNotFoundError(err) {
-		return status.Errorf(codes.PermissionDenied, "resource type %q is not supported", resourceType)
-	}
+		if _, err = safe.StateGetByID[*meta.Namespace](ctx, st, access.ResourceNamespace); err != nil {
+			return unsupported("namespace", access.ResourceNamespace, err)
+		}
 
-	if err != nil {
-		return fmt.Errorf("failed to read the definition of resource type %q: %w", resourceType, err)
-	}
-
-	switch sensitivity := definition.TypedSpec().Sensitivity; sensitivity {
-	case meta.NonSensitive:
 		return nil
-	case meta.Sensitive:
-		if forwardedRoles(ctx).Includes(role.Admin) {
-			return nil
-		}
-
-		return errNotAuthorized
-	default:
-		return fmt.Errorf("unexpected sensitivity %q", sensitivity)
 	}
 }
 
-func checkNamespace(ctx context.Context, st state.State, namespace resource.Namespace) error {
-	_, err := safe.StateGetByID[*meta.Namespace](ctx, st, namespace)
+// unsupported is what a client is told when the definition of something cannot be read.
+func unsupported(kind, name string, err error) error {
 	if state.IsNotFoundError(err) {
-		return status.Errorf(codes.PermissionDenied, "namespace %q is not supported", namespace)
+		return status.Errorf(codes.PermissionDenied, "%s %q is not supported", kind, name)
 	}
 
-	if err != nil {
-		return fmt.Errorf("failed to read the definition of namespace %q: %w", namespace, err)
-	}
-
-	return nil
+	return fmt.Errorf("failed to read the definition of %s %q: %w", kind, name, err)
 }

@@ -5,75 +5,65 @@
 package talosapi_test
 
 import (
-	"context"
 	"crypto/tls"
-	"encoding/base64"
 	"testing"
 	"time"
 
-	"github.com/cosi-project/runtime/pkg/safe"
 	"github.com/siderolabs/talos/pkg/machinery/client"
 	clientconfig "github.com/siderolabs/talos/pkg/machinery/client/config"
-	"github.com/siderolabs/talos/pkg/machinery/constants"
-	"github.com/siderolabs/talos/pkg/machinery/role"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/metadata"
 
+	"github.com/talos-rebound/rebound/internal/ctest"
 	"github.com/talos-rebound/rebound/internal/talosapi"
-	"github.com/talos-rebound/rebound/pkg/resources/recovery"
 )
 
-// claiming returns a context in which a client says itself which role it has.
-func claiming(ctx context.Context, claimed role.Role) context.Context {
-	return metadata.AppendToOutgoingContext(ctx, constants.APIAuthzRoleMetadataKey, string(claimed))
+// configure makes a client configuration whose only context is called lab.
+func configure(t *testing.T, authority *talosapi.Authority, cluster *ctest.Cluster, options talosapi.ClientConfig) *clientconfig.Config {
+	t.Helper()
+
+	options.Endpoints = []string{cluster.Endpoint()}
+	options.Roles = admin
+
+	config, err := authority.Config("lab", options)
+	require.NoError(t, err)
+
+	return config
 }
 
 func TestOnlyValidCertificatesOfTheAuthorityAreTakenIn(t *testing.T) {
 	t.Parallel()
 
-	c := newCluster(t)
-	valid := c.config(t, talosapi.ClientConfig{Roles: admin})
+	cluster := newCluster(t)
 
 	foreign, err := talosapi.NewAuthority()
 	require.NoError(t, err)
 
-	foreigner, err := foreign.Config("lab", talosapi.ClientConfig{Endpoints: []string{c.endpoint.Address()}, Roles: admin})
-	require.NoError(t, err)
+	valid := configure(t, cluster.Authority, cluster, talosapi.ClientConfig{})
 
 	// A foreigner who is ready to believe the endpoint, which does not make the endpoint believe the foreigner.
-	trusting := clientconfig.Config{Context: "lab", Contexts: map[string]*clientconfig.Context{"lab": {
-		Endpoints: []string{c.endpoint.Address()},
-		CA:        valid.Contexts["lab"].CA,
-		Crt:       foreigner.Contexts["lab"].Crt,
-		Key:       foreigner.Contexts["lab"].Key,
-	}}}
+	trusting := configure(t, foreign, cluster, talosapi.ClientConfig{})
+	trusting.Contexts["lab"].CA = valid.Contexts["lab"].CA
 
-	anonymous := clientconfig.Config{Context: "lab", Contexts: map[string]*clientconfig.Context{"lab": {
-		Endpoints: []string{c.endpoint.Address()},
-		CA:        valid.Contexts["lab"].CA,
-	}}}
+	anonymous := configure(t, cluster.Authority, cluster, talosapi.ClientConfig{})
+	anonymous.Contexts["lab"].Crt, anonymous.Contexts["lab"].Key = "", ""
 
-	for _, tc := range []struct {
-		name   string
-		config *clientconfig.Config
-	}{
-		{name: "an expired certificate", config: c.config(t, talosapi.ClientConfig{
-			Roles: admin, NotBefore: time.Now().Add(-2 * time.Hour), Lifetime: time.Hour,
-		})},
-		{name: "a certificate from the future", config: c.config(t, talosapi.ClientConfig{
-			Roles: admin, NotBefore: time.Now().Add(time.Hour),
-		})},
-		{name: "a client of another authority", config: foreigner},
-		{name: "a certificate of another authority", config: &trusting},
-		{name: "no certificate", config: &anonymous},
+	for name, config := range map[string]*clientconfig.Config{
+		"an expired certificate": configure(t, cluster.Authority, cluster, talosapi.ClientConfig{
+			NotBefore: time.Now().Add(-2 * time.Hour), Lifetime: time.Hour,
+		}),
+		"a certificate from the future": configure(t, cluster.Authority, cluster, talosapi.ClientConfig{
+			NotBefore: time.Now().Add(time.Hour),
+		}),
+		"a client of another authority":      configure(t, foreign, cluster, talosapi.ClientConfig{}),
+		"a certificate of another authority": trusting,
+		"no certificate":                     anonymous,
 	} {
-		t.Run(tc.name, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 
-			_, err := safe.StateGetByID[*recovery.RecoveryStatus](client.WithNode(deadline(t), second),
-				newClient(t, tc.config).COSI, recovery.RecoveryStatusID)
+			_, err := nodeName(client.WithNode(deadline(t), second), newClient(t, config))
 			assertStatus(t, err, codes.Unavailable, "")
 		})
 	}
@@ -82,9 +72,10 @@ func TestOnlyValidCertificatesOfTheAuthorityAreTakenIn(t *testing.T) {
 func TestOldTLSIsRefused(t *testing.T) {
 	t.Parallel()
 
-	c := newCluster(t)
+	cluster := newCluster(t)
 
-	certificate, err := client.CertificateFromConfigContext(c.config(t, talosapi.ClientConfig{Roles: admin}).Contexts["lab"])
+	certificate, err := client.CertificateFromConfigContext(
+		configure(t, cluster.Authority, cluster, talosapi.ClientConfig{}).Contexts["lab"])
 	require.NoError(t, err)
 
 	//nolint:gosec // that it is too old and does not care whom it talks to is the point
@@ -92,29 +83,23 @@ func TestOldTLSIsRefused(t *testing.T) {
 		MaxVersion: tls.VersionTLS12, InsecureSkipVerify: true, Certificates: []tls.Certificate{*certificate},
 	}}
 
-	_, err = dialer.DialContext(deadline(t), "tcp", c.endpoint.Address())
+	_, err = dialer.DialContext(deadline(t), "tcp", cluster.Endpoint())
 	assert.ErrorContains(t, err, "protocol version")
 }
 
 func TestAConfigurationSurvivesBeingWritten(t *testing.T) {
 	t.Parallel()
 
-	c := newCluster(t)
-	config := c.config(t, talosapi.ClientConfig{Nodes: []string{first, second}, Roles: reader})
+	cluster := newCluster(t)
 
-	written, err := config.Bytes()
+	written, err := configure(t, cluster.Authority, cluster, talosapi.ClientConfig{Nodes: []string{first, second}}).Bytes()
 	require.NoError(t, err)
 
 	read, err := clientconfig.FromBytes(written)
 	require.NoError(t, err)
-
 	assert.Equal(t, "lab", read.Context)
-	assert.Equal(t, []string{c.endpoint.Address()}, read.Contexts["lab"].Endpoints)
+	assert.Equal(t, []string{cluster.Endpoint()}, read.Contexts["lab"].Endpoints)
 	assert.Equal(t, []string{first, second}, read.Contexts["lab"].Nodes)
-
-	pem, err := base64.StdEncoding.DecodeString(read.Contexts["lab"].CA)
-	require.NoError(t, err)
-	assert.Contains(t, string(pem), "BEGIN CERTIFICATE")
 
 	_, err = newClient(t, read).Version(client.WithNodes(deadline(t), read.Contexts["lab"].Nodes...))
 	assert.NoError(t, err)

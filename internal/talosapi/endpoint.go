@@ -7,9 +7,6 @@ package talosapi
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net"
-	"sync"
 
 	"github.com/siderolabs/grpc-proxy/proxy"
 	"github.com/siderolabs/talos/pkg/machinery/constants"
@@ -19,7 +16,7 @@ import (
 
 // EndpointConfig says where an endpoint is and which machines it leads to.
 type EndpointConfig struct {
-	// Address is the TCP address to listen on. "127.0.0.1:0" picks a free port.
+	// Address is the TCP address to listen on, which has to be on loopback. "127.0.0.1:0" picks a free port.
 	Address string
 
 	// Authority signs the endpoint's certificate, and those of the clients that it takes in.
@@ -36,8 +33,9 @@ type EndpointConfig struct {
 
 // Endpoint is the apid of a control plane node.
 type Endpoint struct {
+	server  *grpc.Server
 	address string
-	close   func() error
+	wait    func() error
 }
 
 // Listen starts an endpoint. It serves until it is closed. Machines may come up later, go away and come back: calls for
@@ -50,53 +48,34 @@ func Listen(config EndpointConfig) (*Endpoint, error) {
 		return nil, errors.New("an endpoint needs a local machine")
 	}
 
-	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", config.Address)
+	tlsConfig, err := config.Authority.serverTLS()
 	if err != nil {
-		return nil, fmt.Errorf("failed to listen on %q: %w", config.Address, err)
+		return nil, err
 	}
 
-	tlsConfig, err := config.Authority.serverTLS(listener.Addr())
-	if err != nil {
-		return nil, errors.Join(err, listener.Close())
-	}
-
-	var (
-		machines connections
-		routes   = &router{local: config.Local, resolve: config.Resolve, connections: &machines}
-		server   = grpc.NewServer(
-			grpc.Creds(credentials.NewTLS(tlsConfig)),
-			grpc.ForceServerCodecV2(proxy.Codec()),
-			grpc.UnknownServiceHandler(proxy.TransparentHandler(routes.direct, proxy.WithStreamedDetector(isStreamed))),
-			grpc.MaxRecvMsgSize(constants.GRPCMaxMessageSize),
-			grpc.WaitForHandlers(true),
-		)
-		served = make(chan error, 1)
+	server := grpc.NewServer(
+		grpc.Creds(credentials.NewTLS(tlsConfig)),
+		grpc.ForceServerCodecV2(proxy.Codec()),
+		grpc.UnknownServiceHandler(proxy.TransparentHandler((&router{local: config.Local, resolve: config.Resolve}).direct)),
+		grpc.MaxRecvMsgSize(constants.GRPCMaxMessageSize),
+		grpc.WaitForHandlers(true),
 	)
 
-	go func() { served <- server.Serve(listener) }()
+	wait, address, err := serve(context.Background(), server, "tcp", config.Address)
+	if err != nil {
+		return nil, err
+	}
 
-	return &Endpoint{
-		address: listener.Addr().String(),
-		close: sync.OnceValue(func() error {
-			server.Stop()
-
-			err := <-served
-			if errors.Is(err, grpc.ErrServerStopped) {
-				err = nil
-			}
-
-			return errors.Join(err, machines.close())
-		}),
-	}, nil
+	return &Endpoint{server: server, address: address.String(), wait: wait}, nil
 }
 
 // Address returns the host and the port that the endpoint listens on.
-func (e *Endpoint) Address() string {
-	return e.address
-}
+func (e *Endpoint) Address() string { return e.address }
 
-// Close cancels the calls that are under way, waits for them, and closes the connections to the machines. The error is
-// also that of serving, had it ended before; closing again returns the same one.
+// Close cancels the calls that are under way and waits for them. If serving had ended before, the error says why.
+// Closing again returns the same.
 func (e *Endpoint) Close() error {
-	return e.close()
+	e.server.Stop()
+
+	return e.wait()
 }

@@ -21,24 +21,14 @@ import (
 
 var errNotAuthorized = status.Error(codes.PermissionDenied, "not authorized")
 
-var (
-	admins  = role.MakeSet(role.Admin)
-	readers = role.MakeSet(role.Admin, role.Operator, role.Reader)
-)
-
-// methodRoles holds for every method that more than admins may call the roles of which a caller needs one.
-var methodRoles = map[string]role.Set{
-	v1alpha1.State_Get_FullMethodName:             readers,
-	v1alpha1.State_List_FullMethodName:            readers,
-	v1alpha1.State_Watch_FullMethodName:           readers,
-	machine.MachineService_Version_FullMethodName: readers,
-}
-
-// authorize returns an error unless the caller has a role for the method.
+// authorize returns an error unless the caller has a role for the method. Some are for readers, the rest for admins.
 func authorize(ctx context.Context, method string) error {
-	allowed, ok := methodRoles[method]
-	if !ok {
-		allowed = admins
+	allowed := role.MakeSet(role.Admin)
+
+	switch method {
+	case v1alpha1.State_Get_FullMethodName, v1alpha1.State_List_FullMethodName, v1alpha1.State_Watch_FullMethodName,
+		machine.MachineService_Version_FullMethodName:
+		allowed = role.MakeSet(role.Admin, role.Operator, role.Reader)
 	}
 
 	if !allowed.IncludesAny(forwardedRoles(ctx)) {
@@ -72,20 +62,13 @@ func forwardedRoles(ctx context.Context) role.Set {
 	return roles
 }
 
-// certificateRoles returns the roles that the caller's certificate names as its organizations, none without one.
+// certificateRoles returns the roles that the certificate of an endpoint's caller names as its organizations. Every
+// caller has one: the handshake has verified it.
 func certificateRoles(ctx context.Context) role.Set {
-	caller, ok := peer.FromContext(ctx)
-	if !ok {
-		return role.Zero
-	}
+	caller, _ := peer.FromContext(ctx)
+	certificate := caller.AuthInfo.(credentials.TLSInfo).State.PeerCertificates[0]
 
-	info, ok := caller.AuthInfo.(credentials.TLSInfo)
-	if !ok || len(info.State.PeerCertificates) == 0 {
-		return role.Zero
-	}
-
-	// The first one is the caller's own, and the handshake has verified it.
-	roles, _ := role.Parse(info.State.PeerCertificates[0].Subject.Organization)
+	roles, _ := role.Parse(certificate.Subject.Organization)
 
 	return roles
 }

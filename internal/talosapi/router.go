@@ -6,16 +6,11 @@ package talosapi
 
 import (
 	"context"
-	"slices"
 	"strings"
 
+	"github.com/cosi-project/runtime/api/v1alpha1"
 	"github.com/siderolabs/grpc-proxy/proxy"
-	"github.com/siderolabs/talos/pkg/machinery/api/cluster"
-	"github.com/siderolabs/talos/pkg/machinery/api/inspect"
 	"github.com/siderolabs/talos/pkg/machinery/api/machine"
-	"github.com/siderolabs/talos/pkg/machinery/api/storage"
-	"github.com/siderolabs/talos/pkg/machinery/api/time"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
@@ -27,20 +22,10 @@ const (
 	nodesKey = "nodes"
 )
 
-// manyNodeServices are those whose replies have room for the answers of several nodes. Resources are not among them.
-var manyNodeServices = []grpc.ServiceDesc{
-	machine.MachineService_ServiceDesc,
-	cluster.ClusterService_ServiceDesc,
-	inspect.InspectService_ServiceDesc,
-	storage.StorageService_ServiceDesc,
-	time.TimeService_ServiceDesc,
-}
-
 // router decides which machines a call goes to.
 type router struct {
-	local       string
-	resolve     func(node string) (target string, ok bool)
-	connections *connections
+	local   string
+	resolve func(node string) (target string, ok bool)
 }
 
 // direct implements proxy.StreamDirector.
@@ -52,11 +37,14 @@ func (r *router) direct(ctx context.Context, method string) (proxy.Mode, []proxy
 	case len(node) > 1:
 		return proxy.One2One, nil, status.Error(codes.InvalidArgument, "node metadata must be single-valued")
 	case len(node)+len(nodes) == 0:
-		return proxy.One2One, []proxy.Backend{&backend{target: r.local, connections: r.connections}}, nil
-	case len(nodes) > 0 && !takesManyNodes(method):
+		return proxy.One2One, []proxy.Backend{&backend{target: r.local}}, nil
+	case len(nodes) > 0 && strings.HasPrefix(method, "/"+v1alpha1.State_ServiceDesc.ServiceName+"/"):
 		return proxy.One2One, nil, status.Errorf(codes.InvalidArgument, "one-2-many proxying is not supported for method %s", method)
 	case r.resolve == nil:
 		return proxy.One2One, nil, status.Error(codes.PermissionDenied, "no request forwarding")
+	case len(nodes) > 0 && method != machine.MachineService_Version_FullMethodName:
+		// No machine has it, so that nothing needs to know how its replies are put together.
+		return proxy.One2One, nil, status.Errorf(codes.Unimplemented, "unknown method %s", method)
 	case len(nodes) > 0:
 		backends := make([]proxy.Backend, len(nodes))
 		for i, name := range nodes {
@@ -77,20 +65,5 @@ func (r *router) named(node string) proxy.Backend {
 		return &backend{node: node, err: status.Errorf(codes.Unavailable, "dns: A record lookup error: lookup %s: no such host", node)}
 	}
 
-	return &backend{node: node, target: target, connections: r.connections}
-}
-
-func takesManyNodes(method string) bool {
-	return slices.ContainsFunc(manyNodeServices, func(service grpc.ServiceDesc) bool {
-		return strings.HasPrefix(method, "/"+service.ServiceName+"/")
-	})
-}
-
-// isStreamed implements proxy.StreamedDetectorFunc: the replies of a stream are no lists, and are told apart otherwise.
-func isStreamed(method string) bool {
-	return slices.ContainsFunc(manyNodeServices, func(service grpc.ServiceDesc) bool {
-		return slices.ContainsFunc(service.Streams, func(stream grpc.StreamDesc) bool {
-			return method == "/"+service.ServiceName+"/"+stream.StreamName
-		})
-	})
+	return &backend{node: node, target: target}
 }

@@ -11,64 +11,47 @@ import (
 	"io/fs"
 	"net"
 	"os"
-	"sync"
 
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 )
 
 // Serve serves server on the unix socket at path until ctx is done, and then stops it for good: serving again takes a
-// new server. A socket that an earlier process left there is replaced.
+// new server. A socket that an earlier process left there is replaced; whatever else is there stays, and is an error.
 //
 // Clients can connect once Serve has returned. wait blocks until the server has stopped, its handlers have returned and
-// the path is free again; it returns an error only if that was not for the sake of ctx, and the same one every time.
+// the path is free again. It returns an error only if something else than ctx has ended it, and the same one every time.
 func Serve(ctx context.Context, server *grpc.Server, path string) (wait func() error, err error) {
-	if err = removeSocket(path); err != nil {
-		return nil, fmt.Errorf("failed to remove the old socket %q: %w", path, err)
+	if info, err := os.Lstat(path); err == nil && info.Mode().Type() == fs.ModeSocket {
+		if err = os.Remove(path); err != nil {
+			return nil, fmt.Errorf("failed to remove old socket: %w", err)
+		}
 	}
 
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "unix", path)
+	wait, _, err = serve(ctx, server, "unix", path)
+	if err == nil {
+		context.AfterFunc(ctx, server.Stop)
+	}
+
+	return wait, err
+}
+
+// serve serves server until it is stopped. wait blocks until then and returns why it ended earlier, if it did.
+func serve(ctx context.Context, server *grpc.Server, network, address string) (wait func() error, bound net.Addr, err error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, network, address)
 	if err != nil {
-		return nil, fmt.Errorf("failed to listen on %q: %w", path, err)
+		return nil, nil, fmt.Errorf("failed to listen on %q: %w", address, err)
 	}
 
-	var (
-		stop    = context.AfterFunc(ctx, server.Stop)
-		stopped = make(chan struct{})
-		failure error
-	)
+	var group errgroup.Group
 
-	go func() {
-		defer close(stopped)
-		defer stop()
-
-		failure = server.Serve(listener)
-	}()
-
-	return sync.OnceValue(func() error {
-		<-stopped
-
-		if failure != nil && !errors.Is(failure, grpc.ErrServerStopped) {
-			return fmt.Errorf("failed to serve on %q: %w", path, failure)
+	group.Go(func() error {
+		if err := server.Serve(listener); !errors.Is(err, grpc.ErrServerStopped) {
+			return err
 		}
 
 		return nil
-	}), nil
-}
+	})
 
-// removeSocket removes the socket at path, if there is one. Whatever else is there stays.
-func removeSocket(path string) error {
-	info, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-
-	if err != nil {
-		return err
-	}
-
-	if info.Mode().Type() != fs.ModeSocket {
-		return fmt.Errorf("it is not a socket but %s", info.Mode())
-	}
-
-	return os.Remove(path)
+	return group.Wait, listener.Addr(), nil
 }

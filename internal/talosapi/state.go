@@ -6,6 +6,7 @@ package talosapi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/cosi-project/runtime/pkg/resource/meta"
@@ -23,12 +24,8 @@ func NewState(ctx context.Context, namespaces map[string]string, definitions ...
 	known := registry.NewNamespaceRegistry(st)
 	resources := registry.NewResourceRegistry(st)
 
-	if err := known.RegisterDefault(ctx); err != nil {
-		return nil, fmt.Errorf("failed to register default namespaces: %w", err)
-	}
-
-	if err := resources.RegisterDefault(ctx); err != nil {
-		return nil, fmt.Errorf("failed to register default resource definitions: %w", err)
+	if err := errors.Join(known.RegisterDefault(ctx), resources.RegisterDefault(ctx)); err != nil {
+		return nil, fmt.Errorf("failed to register the resources of COSI: %w", err)
 	}
 
 	for name, description := range namespaces {
