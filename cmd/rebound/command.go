@@ -5,8 +5,6 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
 	"github.com/talos-rebound/rebound/internal/cli"
@@ -48,12 +46,10 @@ and the role os:reader is enough. embed is for who builds Talos.`,
 	root.Flags().BoolVar(&version, "version", false, "print what this binary was built from")
 	root.SetHelpCommand(newHelpCommand())
 
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return fmt.Errorf("%w; see '%s --help'", err, cmd.CommandPath())
-	})
+	root.SetFlagErrorFunc(wrongFlag)
 
 	root.AddCommand(newHealthCommand(), newStatusCommand(), newEmbedCommand(), newVersionCommand())
-	refuseUnknownShells(root)
+	checkArgumentsOfCompletion(root)
 
 	return root
 }

@@ -40,7 +40,8 @@ func addAccess(cmd *cobra.Command, access *cli.Access) {
 
 // addOutput adds the flag that says how the result is printed.
 func addOutput(cmd *cobra.Command, output *cli.Format) {
-	cmd.Flags().StringVarP((*string)(output), "output", "o", string(cli.FormatText), "text, or json for scripts")
+	*output = cli.FormatText
+	cmd.Flags().VarP(output, "output", "o", "text, or json for scripts")
 
 	complete(cmd, "output", cobra.FixedCompletions(cli.Formats(), cobra.ShellCompDirectiveNoFileComp))
 }

@@ -5,6 +5,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -13,6 +14,20 @@ import (
 
 // typos is how many letters may be wrong in a command for it to be suggested.
 const typos = 2
+
+// wrongFlag says what is wrong with a flag. Where the library names a function of Go it says what to write instead.
+func wrongFlag(cmd *cobra.Command, err error) error {
+	for reason, hint := range map[string]string{
+		": strconv.ParseBool: ": "write true or false",
+		": time: ":              "write a duration such as 90s, 20m or 1h30m",
+	} {
+		if what, _, ok := strings.Cut(err.Error(), reason); ok {
+			err = errors.New(what + ": " + hint)
+		}
+	}
+
+	return fmt.Errorf("%w; see '%s --help'", err, cmd.CommandPath())
+}
 
 // noArguments refuses arguments. Where there are subcommands, they were meant to be one.
 func noArguments(cmd *cobra.Command, args []string) error {
@@ -31,7 +46,7 @@ func noArguments(cmd *cobra.Command, args []string) error {
 // unknownCommand names what may have been meant.
 func unknownCommand(parent *cobra.Command, name string) error {
 	hint := ""
-	if near := parent.SuggestionsFor(name); len(near) > 0 {
+	if near := parent.SuggestionsFor(name); name != "" && len(near) > 0 {
 		hint = ", perhaps " + strings.Join(near, " or ")
 	}
 
@@ -58,14 +73,19 @@ func newHelpCommand() *cobra.Command {
 	}
 }
 
-// refuseUnknownShells makes cobra's completion command treat arguments as the others do.
-func refuseUnknownShells(root *cobra.Command) {
+// checkArgumentsOfCompletion makes cobra's completion commands treat arguments as the others do.
+func checkArgumentsOfCompletion(root *cobra.Command) {
 	root.InitDefaultCompletionCmd()
 
 	for _, cmd := range root.Commands() {
-		if cmd.Name() == "completion" {
-			cmd.Args = noArguments
-			cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		if cmd.Name() != "completion" {
+			continue
+		}
+
+		cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+
+		for _, checked := range append(cmd.Commands(), cmd) {
+			checked.Args = noArguments
 		}
 	}
 }

@@ -6,18 +6,27 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/siderolabs/talos/pkg/machinery/client"
 	clientconfig "github.com/siderolabs/talos/pkg/machinery/client/config"
+	"github.com/siderolabs/talos/pkg/machinery/client/dialer"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/keepalive"
 )
 
-// maxConnectDelay is the longest time between two attempts to connect to an endpoint. gRPC's own two minutes would be
-// added to the reboot of an endpoint.
-const maxConnectDelay = 5 * time.Second
+const (
+	// maxConnectDelay is the longest time between two attempts to connect to an endpoint. gRPC's own two minutes would
+	// be added to the reboot of an endpoint.
+	maxConnectDelay = 5 * time.Second
+	// deadPeerTimeout is after how long without a sign of life an endpoint is given up, so that requests go to the next
+	// one. Left to itself the kernel would go on sending to a machine that lost its power for a quarter of an hour.
+	deadPeerTimeout = 5 * time.Second
+	// keepaliveInterval is how often an idle connection is tried out. Servers end one that does so more often than every
+	// five minutes.
+	keepaliveInterval = 10 * time.Minute
+)
 
 // cluster is a connection to the Talos API and what the configuration says about it.
 type cluster struct {
@@ -44,34 +53,28 @@ func connect(ctx context.Context, access Access) (*cluster, error) {
 		return nil, err
 	}
 
-	options := []client.OptionFunc{
-		client.WithConfig(config),
-		client.WithEndpoints(chosen.Endpoints...),
-		client.WithGRPCDialOptions(grpc.WithContextDialer(dial), grpc.WithConnectParams(grpc.ConnectParams{
-			Backoff: backoff.Config{
-				BaseDelay: backoff.DefaultConfig.BaseDelay, Multiplier: backoff.DefaultConfig.Multiplier,
-				Jitter: backoff.DefaultConfig.Jitter, MaxDelay: maxConnectDelay,
-			},
-			MinConnectTimeout: maxConnectDelay,
-		})),
-	}
-
-	if access.Context != "" {
-		options = append(options, client.WithContextName(access.Context))
-	}
-
-	talos, err := client.New(ctx, options...)
+	talos, err := client.New(ctx, client.WithConfig(config), client.WithGRPCDialOptions(dialOptions()...))
 	if err != nil {
-		return nil, fmt.Errorf("failed to use talosconfig %q: %w", path, err)
+		return nil, unusable(config.Context, path, err)
 	}
 
 	return &cluster{client: talos, context: chosen, nodes: access.Nodes}, nil
 }
 
-func (cluster *cluster) close() error {
-	if err := cluster.client.Close(); err != nil {
-		return failure{fmt.Errorf("failed to close connection: %w", err)}
-	}
+// close ends the connection. Whatever goes wrong there, the answers have been given.
+func (cluster *cluster) close() { cluster.client.Close() } //nolint:errcheck // see above
 
-	return nil
+// dialOptions are how an endpoint is connected to: through the proxies that talosctl uses, and without waiting long for
+// one that is dead.
+func dialOptions() []grpc.DialOption {
+	pauses := backoff.DefaultConfig
+	pauses.MaxDelay = maxConnectDelay
+
+	return []grpc.DialOption{
+		grpc.WithContextDialer(dialer.DynamicProxyDialer),
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: pauses, MinConnectTimeout: maxConnectDelay}),
+		// On Linux gRPC gives the timeout to the kernel as well, as TCP_USER_TIMEOUT. That is what notices a dead
+		// endpoint as soon as something is sent to it.
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: keepaliveInterval, Timeout: deadPeerTimeout}),
+	}
 }

@@ -20,5 +20,5 @@ func (r *reporter) Finish(line string) { r.finish(line) }
 
 func (r *reporter) Close() { r.close() }
 
-// Dial is how an endpoint is connected to.
-var Dial = dial
+// DialOptions are how an endpoint is connected to.
+var DialOptions = dialOptions

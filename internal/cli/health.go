@@ -30,19 +30,11 @@ type HealthOptions struct {
 	Poll bool
 }
 
-func (options HealthOptions) validate() error {
-	if options.WaitTimeout <= 0 {
-		return fmt.Errorf("the wait timeout is %s: it has to be more than zero", options.WaitTimeout)
-	}
-
-	return options.Output.validate()
-}
-
 // Health waits until the DaemonSet pods of all nodes are back. Text goes to out as it comes; with FormatJSON the result
 // goes to out and what happens meanwhile to progress. The error has the exit code ExitCode.
-func Health(ctx context.Context, options HealthOptions, out, progress io.Writer) (err error) {
-	if err = options.validate(); err != nil {
-		return err
+func Health(ctx context.Context, options HealthOptions, out, progress io.Writer) error {
+	if options.WaitTimeout <= 0 {
+		return fmt.Errorf("--wait-timeout is %s, which has to be more than zero", options.WaitTimeout)
 	}
 
 	cluster, err := connect(ctx, options.Access)
@@ -50,21 +42,19 @@ func Health(ctx context.Context, options HealthOptions, out, progress io.Writer)
 		return err
 	}
 
-	defer func() { err = errors.Join(err, cluster.close()) }()
+	defer cluster.close()
 
 	if options.Output == FormatText {
 		progress = out
 	}
 
 	reporter := newReporter(progress)
-	defer reporter.close()
-
 	verdict, err := wait(ctx, cluster, options, reporter)
 
-	if options.Output == FormatJSON && verdict != nil {
-		reporter.close()
+	reporter.close()
 
-		return errors.Join(err, writeJSON(out, *verdict))
+	if options.Output == FormatJSON && verdict != nil {
+		return errors.Join(err, write(out, options.Output, *verdict))
 	}
 
 	return err
@@ -89,7 +79,7 @@ func wait(ctx context.Context, cluster *cluster, options HealthOptions, reporter
 	}
 
 	if err != nil {
-		return &check.Verdict{Status: check.StatusFailing, Reason: last}, ended(ctx, err, last)
+		return &check.Verdict{Status: check.StatusFailing, Reason: last}, ended(ctx, last)
 	}
 
 	verdict, err := waitForAll(ctx, cluster, nodes, check.WaitOptions{
@@ -101,7 +91,7 @@ func wait(ctx context.Context, cluster *cluster, options HealthOptions, reporter
 		},
 	})
 	if err != nil {
-		return &verdict, ended(ctx, err, verdict.Reason)
+		return &verdict, ended(ctx, verdict.Reason)
 	}
 
 	switch verdict.Status {
@@ -136,13 +126,9 @@ func waitForAll(ctx context.Context, cluster *cluster, nodes []check.Node, optio
 	}
 }
 
-// ended says why waiting ended, and what it waited for.
-func ended(ctx context.Context, err error, last string) error {
-	if ctx.Err() == nil {
-		return err
-	}
-
-	err = context.Cause(ctx)
+// ended says why ctx has ended, and what was waited for.
+func ended(ctx context.Context, last string) error {
+	err := context.Cause(ctx)
 
 	if errors.Is(err, context.Canceled) {
 		err = errors.New("interrupted")
@@ -152,5 +138,5 @@ func ended(ctx context.Context, err error, last string) error {
 		err = fmt.Errorf("%w; the last that was seen: %s", err, last)
 	}
 
-	return failure{err}
+	return advised(err)
 }

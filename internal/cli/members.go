@@ -26,6 +26,8 @@ const (
 	membersTimeout = 5 * time.Second
 	// membersRetryDelay is the time between two attempts to list them.
 	membersRetryDelay = 2 * time.Second
+
+	failedToList = "failed to list the members of the cluster: "
 )
 
 var (
@@ -44,14 +46,30 @@ func (cluster *cluster) members(ctx context.Context, note func(string)) ([]check
 	defer cancel()
 
 	members, err := safe.StateListAll[*clusterres.Member](ctx, cluster.client.COSI)
-	if err != nil {
-		return nil, discoveryError(ctx, err)
+
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		return nil, failure{fmt.Errorf(failedToList+"%w", context.Cause(ctx))}
+	case status.Code(err) == codes.PermissionDenied, status.Code(err) == codes.Unauthenticated:
+		return nil, fmt.Errorf(failedToList+"%s; reading takes the role os:reader", check.Words(err))
+	default:
+		return nil, failure{errors.New(failedToList + check.Words(err))}
 	}
 
 	var nodes []check.Node
 
 	for member := range members.All() {
-		nodes = append(nodes, memberNode(member))
+		spec := member.TypedSpec()
+		node := check.Node{Name: cmp.Or(spec.Hostname, member.Metadata().ID())}
+
+		// One without addresses is asked by its name. That will hardly work, but leaving it out would hide it.
+		node.Address = node.Name
+		if len(spec.Addresses) > 0 {
+			node.Address = spec.Addresses[0].String()
+		}
+
+		nodes = append(nodes, node)
 	}
 
 	switch {
@@ -66,20 +84,6 @@ func (cluster *cluster) members(ctx context.Context, note func(string)) ([]check
 	default:
 		return nil, failure{errNoMembers}
 	}
-}
-
-// memberNode is the node that a member is. One without addresses is asked by its name: that fails in all likelihood, and
-// is better than to leave it out.
-func memberNode(member *clusterres.Member) check.Node {
-	spec := member.TypedSpec()
-	node := check.Node{Name: cmp.Or(spec.Hostname, member.Metadata().ID())}
-	node.Address = node.Name
-
-	if len(spec.Addresses) > 0 {
-		node.Address = spec.Addresses[0].String()
-	}
-
-	return node
 }
 
 // discoveryDisabled tells whether the cluster will never name members. A cluster that does not say so may yet.
@@ -130,22 +134,9 @@ func (cluster *cluster) newMembers(ctx context.Context, nodes []check.Node) []ch
 	return nodes
 }
 
-func discoveryError(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		err = context.Cause(ctx)
-	}
-
-	switch status.Code(err) {
-	case codes.PermissionDenied, codes.Unauthenticated:
-		return fmt.Errorf("failed to list the members of the cluster: %s; reading takes the role os:reader", check.Words(err))
-	default:
-		return failure{fmt.Errorf("failed to list the members of the cluster: %s", check.Words(err))}
-	}
-}
-
 // Members are the nodes that would be checked if none were named: addresses, each with a tab and its name if it has one,
 // as shells complete them. It does not wait for an endpoint that is away.
-func Members(ctx context.Context, access Access) (members []string, err error) {
+func Members(ctx context.Context, access Access) ([]string, error) {
 	// What was typed so far is not what is asked for.
 	access.Nodes = nil
 
@@ -154,12 +145,14 @@ func Members(ctx context.Context, access Access) (members []string, err error) {
 		return nil, err
 	}
 
-	defer func() { err = errors.Join(err, cluster.close()) }()
+	defer cluster.close()
 
 	nodes, err := cluster.members(ctx, func(string) {})
 	if err != nil {
 		return nil, err
 	}
+
+	members := make([]string, 0, len(nodes))
 
 	for _, node := range nodes {
 		members = append(members, strings.TrimSuffix(node.Address+"\t"+node.Name, "\t"))
