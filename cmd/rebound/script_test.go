@@ -188,3 +188,6 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("%s ended with exit code %d, not %d", strings.Join(args[1:], " "), code, want)
 	}
 }
+
+// TestMain puts this binary into PATH as rebound, for the scripts and for the tests that start it themselves.
+func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"rebound": main}) }

@@ -5,15 +5,26 @@
 package cli
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
+	"github.com/cosi-project/runtime/pkg/safe"
 	"github.com/siderolabs/talos/pkg/machinery/client"
 	clientconfig "github.com/siderolabs/talos/pkg/machinery/client/config"
 	"github.com/siderolabs/talos/pkg/machinery/client/dialer"
+	clusterres "github.com/siderolabs/talos/pkg/machinery/resources/cluster"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/status"
+
+	"github.com/talos-rebound/rebound/pkg/check"
 )
 
 const (
@@ -77,4 +88,144 @@ func dialOptions() []grpc.DialOption {
 		// endpoint as soon as something is sent to it.
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: keepaliveInterval, Timeout: deadPeerTimeout}),
 	}
+}
+
+const (
+	// membersTimeout is how long the endpoint may take to list the members.
+	membersTimeout = 5 * time.Second
+	// membersRetryDelay is the time between two attempts to list them.
+	membersRetryDelay = 2 * time.Second
+
+	failedToList = "failed to list the members of the cluster: "
+)
+
+var (
+	errNoDiscovery = errors.New("the cluster has discovery switched off and the context names no nodes; name them with --nodes")
+	errNoMembers   = errors.New("the cluster names no members and the context names no nodes; name them with --nodes unless they are still booting")
+)
+
+// members are the nodes to check: those asked for, else all members of the cluster, else those of the context, which is
+// noted. The error has ExitNotRecovered if trying again may help.
+func (cluster *cluster) members(ctx context.Context, note func(string)) ([]check.Node, error) {
+	if len(cluster.nodes) > 0 {
+		return check.Nodes(cluster.nodes...), nil
+	}
+
+	ctx, cancel := context.WithTimeoutCause(ctx, membersTimeout, fmt.Errorf("no answer within %s", membersTimeout))
+	defer cancel()
+
+	members, err := safe.StateListAll[*clusterres.Member](ctx, cluster.client.COSI)
+
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		return nil, failure{fmt.Errorf(failedToList+"%w", context.Cause(ctx))}
+	case status.Code(err) == codes.PermissionDenied, status.Code(err) == codes.Unauthenticated:
+		return nil, fmt.Errorf(failedToList+"%s; reading takes the role os:reader", check.Words(err))
+	default:
+		return nil, failure{errors.New(failedToList + check.Words(err))}
+	}
+
+	var nodes []check.Node
+
+	for member := range members.All() {
+		spec := member.TypedSpec()
+		node := check.Node{Name: cmp.Or(spec.Hostname, member.Metadata().ID())}
+
+		// One without addresses is asked by its name. That will hardly work, but leaving it out would hide it.
+		node.Address = node.Name
+		if len(spec.Addresses) > 0 {
+			node.Address = spec.Addresses[0].String()
+		}
+
+		nodes = append(nodes, node)
+	}
+
+	switch {
+	case len(nodes) > 0:
+		return nodes, nil
+	case len(cluster.context.Nodes) > 0:
+		note("the cluster names no members; checking the nodes of the context")
+
+		return check.Nodes(cluster.context.Nodes...), nil
+	case cluster.discoveryDisabled(ctx):
+		return nil, errNoDiscovery
+	default:
+		return nil, failure{errNoMembers}
+	}
+}
+
+// discoveryDisabled tells whether the cluster will never name members. A cluster that does not say so may yet.
+func (cluster *cluster) discoveryDisabled(ctx context.Context) bool {
+	config, err := safe.StateGetByID[*clusterres.Config](ctx, cluster.client.COSI, clusterres.ConfigID)
+
+	return err == nil && !config.TypedSpec().DiscoveryEnabled
+}
+
+// awaitMembers tries until the members are known: the endpoint may be the node that reboots. Every failed attempt is
+// reported.
+func (cluster *cluster) awaitMembers(ctx context.Context, note, report func(string)) ([]check.Node, error) {
+	for {
+		nodes, err := cluster.members(ctx, note)
+		if err == nil || ExitCode(err) == ExitUsage {
+			return nodes, err
+		}
+
+		// What the end of ctx cut off tells nothing.
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+
+		report(err.Error())
+
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(membersRetryDelay):
+		}
+	}
+}
+
+// newMembers are the nodes and those members that are not among them yet: an endpoint that has just booted knows only a
+// few at first. A member that has gone from the list stays a node; whether it is whole is still the question.
+func (cluster *cluster) newMembers(ctx context.Context, nodes []check.Node) []check.Node {
+	members, err := cluster.members(ctx, func(string) {})
+	if err != nil {
+		return nodes // there was an answer before
+	}
+
+	for _, member := range members {
+		if !slices.ContainsFunc(nodes, func(node check.Node) bool { return node.Address == member.Address }) {
+			nodes = append(slices.Clip(nodes), member)
+		}
+	}
+
+	return nodes
+}
+
+// Members are the nodes that would be checked if none were named: addresses, each with a tab and its name if it has one,
+// as shells complete them. It does not wait for an endpoint that is away.
+func Members(ctx context.Context, access Access) ([]string, error) {
+	// What was typed so far is not what is asked for.
+	access.Nodes = nil
+
+	cluster, err := connect(ctx, access)
+	if err != nil {
+		return nil, err
+	}
+
+	defer cluster.close()
+
+	nodes, err := cluster.members(ctx, func(string) {})
+	if err != nil {
+		return nil, err
+	}
+
+	members := make([]string, 0, len(nodes))
+
+	for _, node := range nodes {
+		members = append(members, strings.TrimSuffix(node.Address+"\t"+node.Name, "\t"))
+	}
+
+	return members, nil
 }

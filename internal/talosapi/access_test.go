@@ -6,12 +6,15 @@ package talosapi_test
 
 import (
 	"context"
+	"crypto/tls"
 	"testing"
+	"time"
 
 	"github.com/cosi-project/runtime/pkg/resource"
 	"github.com/cosi-project/runtime/pkg/safe"
 	"github.com/cosi-project/runtime/pkg/state"
 	"github.com/siderolabs/talos/pkg/machinery/client"
+	clientconfig "github.com/siderolabs/talos/pkg/machinery/client/config"
 	"github.com/siderolabs/talos/pkg/machinery/constants"
 	clusterres "github.com/siderolabs/talos/pkg/machinery/resources/cluster"
 	"github.com/siderolabs/talos/pkg/machinery/resources/k8s"
@@ -22,32 +25,10 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/types/known/emptypb"
 
+	"github.com/talos-rebound/rebound/internal/ctest"
 	"github.com/talos-rebound/rebound/internal/talosapi"
 	"github.com/talos-rebound/rebound/pkg/resources/recovery"
 )
-
-func TestReadersReadTheResourcesOfEveryNode(t *testing.T) {
-	t.Parallel()
-
-	cluster := newCluster(t)
-
-	for name, roles := range map[string]role.Set{"reader": reader, "operator": operator, "admin": admin} {
-		talos := cluster.ClientWith(t, roles)
-
-		for _, node := range []string{first, second} {
-			ctx := client.WithNode(deadline(t), node)
-
-			got, err := nodeName(ctx, talos)
-			require.NoError(t, err, name)
-			assert.Equal(t, node, got)
-
-			list, err := safe.StateListAll[*recovery.RecoveryStatus](ctx, talos.COSI)
-			require.NoError(t, err, name)
-			require.Equal(t, 1, list.Len())
-			assert.Equal(t, node, list.Get(0).TypedSpec().NodeName)
-		}
-	}
-}
 
 func TestAWatchFollowsTheNodeThatItNames(t *testing.T) {
 	t.Parallel()
@@ -167,19 +148,26 @@ func TestRolesComeFromTheCertificate(t *testing.T) {
 				ctx = metadata.AppendToOutgoingContext(ctx, constants.APIAuthzRoleMetadataKey, string(tc.claims))
 			}
 
-			_, readErr := nodeName(client.WithNode(ctx, second), talos)
+			got, readErr := nodeName(client.WithNode(ctx, second), talos)
+			list, listErr := safe.StateListAll[*recovery.RecoveryStatus](client.WithNode(ctx, first), talos.COSI)
 			_, versionErr := talos.MachineClient.Version(client.WithNode(ctx, second), &emptypb.Empty{})
 			_, sensitiveErr := safe.StateGetByID[*clusterres.Config](ctx, talos.COSI, clusterres.ConfigID)
 
-			for _, got := range []struct {
+			for _, call := range []struct {
 				err  error
 				want codes.Code
-			}{{readErr, tc.read}, {versionErr, tc.read}, {sensitiveErr, tc.sensitive}} {
-				if got.want == codes.OK {
-					assert.NoError(t, got.err)
+			}{{readErr, tc.read}, {listErr, tc.read}, {versionErr, tc.read}, {sensitiveErr, tc.sensitive}} {
+				if call.want == codes.OK {
+					assert.NoError(t, call.err)
 				} else {
-					assertStatus(t, got.err, got.want, "not authorized")
+					assertStatus(t, call.err, call.want, "not authorized")
 				}
+			}
+
+			if tc.read == codes.OK {
+				assert.Equal(t, second, got)
+				require.Equal(t, 1, list.Len())
+				assert.Equal(t, first, list.Get(0).TypedSpec().NodeName)
 			}
 		})
 	}
@@ -201,4 +189,72 @@ func TestEverythingElseIsUnimplemented(t *testing.T) {
 	}
 
 	assert.NotPanics(t, func() { talosapi.NewMachine(talosapi.MachineConfig{}).Stop() })
+}
+
+// configure makes a client configuration whose only context is called lab.
+func configure(t *testing.T, authority *talosapi.Authority, cluster *ctest.Cluster, options talosapi.ClientConfig) *clientconfig.Config {
+	t.Helper()
+
+	options.Endpoints = []string{cluster.Endpoint()}
+	options.Roles = admin
+
+	config, err := authority.Config("lab", options)
+	require.NoError(t, err)
+
+	return config
+}
+
+func TestOnlyValidCertificatesOfTheAuthorityAreTakenIn(t *testing.T) {
+	t.Parallel()
+
+	cluster := newCluster(t)
+
+	foreign, err := talosapi.NewAuthority()
+	require.NoError(t, err)
+
+	valid := configure(t, cluster.Authority, cluster, talosapi.ClientConfig{})
+
+	// A foreigner who is ready to believe the endpoint, which does not make the endpoint believe the foreigner.
+	trusting := configure(t, foreign, cluster, talosapi.ClientConfig{})
+	trusting.Contexts["lab"].CA = valid.Contexts["lab"].CA
+
+	anonymous := configure(t, cluster.Authority, cluster, talosapi.ClientConfig{})
+	anonymous.Contexts["lab"].Crt, anonymous.Contexts["lab"].Key = "", ""
+
+	for name, config := range map[string]*clientconfig.Config{
+		"an expired certificate": configure(t, cluster.Authority, cluster, talosapi.ClientConfig{
+			NotBefore: time.Now().Add(-2 * time.Hour), Lifetime: time.Hour,
+		}),
+		"a certificate from the future": configure(t, cluster.Authority, cluster, talosapi.ClientConfig{
+			NotBefore: time.Now().Add(time.Hour),
+		}),
+		"a client of another authority":      configure(t, foreign, cluster, talosapi.ClientConfig{}),
+		"a certificate of another authority": trusting,
+		"no certificate":                     anonymous,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			_, err := nodeName(client.WithNode(deadline(t), second), newClient(t, config))
+			assertStatus(t, err, codes.Unavailable, "")
+		})
+	}
+}
+
+func TestOldTLSIsRefused(t *testing.T) {
+	t.Parallel()
+
+	cluster := newCluster(t)
+
+	certificate, err := client.CertificateFromConfigContext(
+		configure(t, cluster.Authority, cluster, talosapi.ClientConfig{}).Contexts["lab"])
+	require.NoError(t, err)
+
+	//nolint:gosec // that it is too old and does not care whom it talks to is the point
+	dialer := tls.Dialer{Config: &tls.Config{
+		MaxVersion: tls.VersionTLS12, InsecureSkipVerify: true, Certificates: []tls.Certificate{*certificate},
+	}}
+
+	_, err = dialer.DialContext(deadline(t), "tcp", cluster.Endpoint())
+	assert.ErrorContains(t, err, "protocol version")
 }

@@ -7,14 +7,19 @@ package talosapi
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
 
 	"github.com/siderolabs/grpc-proxy/proxy"
 	"github.com/siderolabs/talos/pkg/machinery/constants"
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 )
 
-// EndpointConfig says where an endpoint is and which machines it leads to.
+// EndpointConfig says where an endpoint is and which machines it leads to. Only Resolve may be left out.
 type EndpointConfig struct {
 	// Address is the TCP address to listen on, which has to be on loopback. "127.0.0.1:0" picks a free port.
 	Address string
@@ -41,13 +46,6 @@ type Endpoint struct {
 // Listen starts an endpoint. It serves until it is closed. Machines may come up later, go away and come back: calls for
 // one that is away fail at once with Unavailable.
 func Listen(config EndpointConfig) (*Endpoint, error) {
-	switch {
-	case config.Authority == nil:
-		return nil, errors.New("an endpoint needs an authority")
-	case config.Local == "":
-		return nil, errors.New("an endpoint needs a local machine")
-	}
-
 	tlsConfig, err := config.Authority.serverTLS()
 	if err != nil {
 		return nil, err
@@ -78,4 +76,44 @@ func (e *Endpoint) Close() error {
 	e.server.Stop()
 
 	return e.wait()
+}
+
+// Serve serves server on the unix socket at path until ctx is done, and then stops it for good: serving again takes a
+// new server. A socket that an earlier process left there is replaced; whatever else is there stays, and is an error.
+//
+// Clients can connect once Serve has returned. wait blocks until the server has stopped, its handlers have returned and
+// the path is free again. It returns an error only if something else than ctx has ended it, and the same one every time.
+func Serve(ctx context.Context, server *grpc.Server, path string) (wait func() error, err error) {
+	if info, err := os.Lstat(path); err == nil && info.Mode().Type() == fs.ModeSocket {
+		if err = os.Remove(path); err != nil {
+			return nil, fmt.Errorf("failed to remove old socket: %w", err)
+		}
+	}
+
+	wait, _, err = serve(ctx, server, "unix", path)
+	if err == nil {
+		context.AfterFunc(ctx, server.Stop)
+	}
+
+	return wait, err
+}
+
+// serve serves server until it is stopped. wait blocks until then and returns why it ended earlier, if it did.
+func serve(ctx context.Context, server *grpc.Server, network, address string) (wait func() error, bound net.Addr, err error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, network, address)
+	if err != nil {
+		return nil, nil, fmt.Errorf("failed to listen on %q: %w", address, err)
+	}
+
+	var group errgroup.Group
+
+	group.Go(func() error {
+		if err := server.Serve(listener); !errors.Is(err, grpc.ErrServerStopped) {
+			return err
+		}
+
+		return nil
+	})
+
+	return group.Wait, listener.Addr(), nil
 }

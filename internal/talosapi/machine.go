@@ -29,11 +29,17 @@ package talosapi
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"runtime"
 
 	"github.com/cosi-project/runtime/api/v1alpha1"
+	"github.com/cosi-project/runtime/pkg/resource/meta"
 	"github.com/cosi-project/runtime/pkg/state"
+	"github.com/cosi-project/runtime/pkg/state/impl/inmem"
+	"github.com/cosi-project/runtime/pkg/state/impl/namespaced"
 	"github.com/cosi-project/runtime/pkg/state/protobuf/server"
+	"github.com/cosi-project/runtime/pkg/state/registry"
 	"github.com/siderolabs/talos/pkg/machinery/api/machine"
 	"github.com/siderolabs/talos/pkg/machinery/constants"
 	"google.golang.org/grpc"
@@ -86,4 +92,31 @@ func (s *machineService) Version(context.Context, *emptypb.Empty) (*machine.Vers
 			Features: &machine.FeaturesInfo{Rbac: true},
 		}},
 	}, nil
+}
+
+// NewState makes an empty in-memory state in which these namespaces, a description by name, and the resources of the
+// definitions are registered, besides those of COSI itself: what a machine has right after its boot.
+func NewState(ctx context.Context, namespaces map[string]string, definitions ...meta.ResourceWithRD) (state.State, error) {
+	st := state.WrapCore(namespaced.NewState(inmem.Build))
+
+	known := registry.NewNamespaceRegistry(st)
+	resources := registry.NewResourceRegistry(st)
+
+	if err := errors.Join(known.RegisterDefault(ctx), resources.RegisterDefault(ctx)); err != nil {
+		return nil, fmt.Errorf("failed to register the resources of COSI: %w", err)
+	}
+
+	for name, description := range namespaces {
+		if err := known.Register(ctx, name, description); err != nil {
+			return nil, fmt.Errorf("failed to register namespace %q: %w", name, err)
+		}
+	}
+
+	for _, definition := range definitions {
+		if err := resources.Register(ctx, definition); err != nil {
+			return nil, fmt.Errorf("failed to register resource %q: %w", definition.ResourceDefinition().Type, err)
+		}
+	}
+
+	return st, nil
 }

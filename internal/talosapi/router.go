@@ -6,14 +6,20 @@ package talosapi
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/cosi-project/runtime/api/v1alpha1"
 	"github.com/siderolabs/grpc-proxy/proxy"
+	"github.com/siderolabs/talos/pkg/machinery/api/common"
 	"github.com/siderolabs/talos/pkg/machinery/api/machine"
+	"github.com/siderolabs/talos/pkg/machinery/constants"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 )
 
 // The metadata in which a client names the nodes that a call is meant for.
@@ -66,4 +72,78 @@ func (r *router) named(node string) proxy.Backend {
 	}
 
 	return &backend{node: node, target: target}
+}
+
+// backend is a machine that a call is passed on to.
+type backend struct {
+	// node is the name that the client used, empty if it named none.
+	node   string
+	target string
+
+	// err says why there is no such machine.
+	err error
+}
+
+var _ proxy.Backend = (*backend)(nil)
+
+// String implements proxy.Backend.
+func (b *backend) String() string { return b.node }
+
+// GetConnection implements proxy.Backend. What the client says about its roles is replaced by what its certificate says.
+//
+// Every call has a connection of its own. On loopback that costs little, and a machine that was away is found as soon as
+// it is back.
+func (b *backend) GetConnection(ctx context.Context, _ string) (context.Context, *grpc.ClientConn, error) {
+	if b.err != nil {
+		return ctx, nil, b.err
+	}
+
+	connection, err := grpc.NewClient(b.target,
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithNoProxy(),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(constants.GRPCMaxMessageSize), grpc.ForceCodecV2(proxy.Codec())),
+	)
+	if err != nil {
+		return ctx, nil, fmt.Errorf("failed to connect to %q: %w", b.target, err)
+	}
+
+	context.AfterFunc(ctx, func() { connection.Close() }) //nolint:errcheck // it fails only if it is closed already
+
+	md, _ := metadata.FromIncomingContext(ctx)
+	md = md.Copy()
+
+	for _, key := range []string{":authority", nodeKey, nodesKey, constants.APIAuthzRoleMetadataKey} {
+		md.Delete(key)
+	}
+
+	md.Append(constants.APIAuthzRoleMetadataKey, certificateRoles(ctx).Strings()...)
+
+	return metadata.NewOutgoingContext(ctx, md), connection, nil
+}
+
+// AppendInfo implements proxy.Backend: it puts the node's name into every message of a reply.
+//
+// All such messages of Talos begin with the metadata, and what common.Empty does not know of them it keeps.
+func (b *backend) AppendInfo(_ bool, reply []byte) ([]byte, error) {
+	var named common.EmptyResponse
+
+	if err := proto.Unmarshal(reply, &named); err != nil {
+		return nil, fmt.Errorf("failed to parse a reply of %q: %w", b.node, err)
+	}
+
+	for _, message := range named.GetMessages() {
+		message.Metadata = &common.Metadata{Hostname: b.node}
+	}
+
+	return proto.Marshal(&named)
+}
+
+// BuildError implements proxy.Backend: it makes a message of an error, so that one node's does not hide the replies of
+// the others.
+func (b *backend) BuildError(_ bool, err error) ([]byte, error) {
+	return proto.Marshal(&common.EmptyResponse{Messages: []*common.Empty{{Metadata: &common.Metadata{
+		Hostname: b.node,
+		Error:    err.Error(),
+		Status:   status.Convert(err).Proto(),
+	}}}})
 }
