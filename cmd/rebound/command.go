@@ -10,11 +10,6 @@ import (
 	"github.com/talos-rebound/rebound/internal/cli"
 )
 
-const exitCodes = `Exit codes:
-  0  all DaemonSet pods are back
-  1  not in time, or failing
-  2  wrong usage or configuration, or no node to check`
-
 func newCommand() *cobra.Command {
 	var version bool
 
@@ -45,9 +40,7 @@ and the role os:reader is enough. embed is for who builds Talos.`,
 
 	root.Flags().BoolVar(&version, "version", false, "print what this binary was built from")
 	root.SetHelpCommand(newHelpCommand())
-
 	root.SetFlagErrorFunc(wrongFlag)
-
 	root.AddCommand(newHealthCommand(), newStatusCommand(), newEmbedCommand(), newVersionCommand())
 	checkArgumentsOfCompletion(root)
 

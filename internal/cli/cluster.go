@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -37,6 +36,12 @@ const (
 	// keepaliveInterval is how often an idle connection is tried out. Servers end one that does so more often than every
 	// five minutes.
 	keepaliveInterval = 10 * time.Minute
+	// membersTimeout is how long the endpoint may take to list the members.
+	membersTimeout = 5 * time.Second
+	// membersRetryDelay is the time between two attempts to list them.
+	membersRetryDelay = 2 * time.Second
+
+	failedToList = "failed to list the members of the cluster: "
 )
 
 // cluster is a connection to the Talos API and what the configuration says about it.
@@ -90,20 +95,6 @@ func dialOptions() []grpc.DialOption {
 	}
 }
 
-const (
-	// membersTimeout is how long the endpoint may take to list the members.
-	membersTimeout = 5 * time.Second
-	// membersRetryDelay is the time between two attempts to list them.
-	membersRetryDelay = 2 * time.Second
-
-	failedToList = "failed to list the members of the cluster: "
-)
-
-var (
-	errNoDiscovery = errors.New("the cluster has discovery switched off and the context names no nodes; name them with --nodes")
-	errNoMembers   = errors.New("the cluster names no members and the context names no nodes; name them with --nodes unless they are still booting")
-)
-
 // members are the nodes to check: those asked for, else all members of the cluster, else those of the context, which is
 // noted. The error has ExitNotRecovered if trying again may help.
 func (cluster *cluster) members(ctx context.Context, note func(string)) ([]check.Node, error) {
@@ -149,9 +140,10 @@ func (cluster *cluster) members(ctx context.Context, note func(string)) ([]check
 
 		return check.Nodes(cluster.context.Nodes...), nil
 	case cluster.discoveryDisabled(ctx):
-		return nil, errNoDiscovery
+		return nil, errors.New("the cluster has discovery switched off and the context names no nodes; name them with --nodes")
 	default:
-		return nil, failure{errNoMembers}
+		return nil, failure{errors.New("the cluster names no members and the context names no nodes; " +
+			"name them with --nodes unless they are still booting")}
 	}
 }
 
@@ -162,18 +154,13 @@ func (cluster *cluster) discoveryDisabled(ctx context.Context) bool {
 	return err == nil && !config.TypedSpec().DiscoveryEnabled
 }
 
-// awaitMembers tries until the members are known: the endpoint may be the node that reboots. Every failed attempt is
-// reported.
+// awaitMembers tries until the members are known, or ctx has ended: the endpoint may be the node that reboots. Every
+// failed attempt is reported, unless the end of ctx cut it off.
 func (cluster *cluster) awaitMembers(ctx context.Context, note, report func(string)) ([]check.Node, error) {
 	for {
 		nodes, err := cluster.members(ctx, note)
-		if err == nil || ExitCode(err) == ExitUsage {
+		if err == nil || ExitCode(err) == ExitUsage || ctx.Err() != nil {
 			return nodes, err
-		}
-
-		// What the end of ctx cut off tells nothing.
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
 		}
 
 		report(err.Error())
@@ -184,23 +171,6 @@ func (cluster *cluster) awaitMembers(ctx context.Context, note, report func(stri
 		case <-time.After(membersRetryDelay):
 		}
 	}
-}
-
-// newMembers are the nodes and those members that are not among them yet: an endpoint that has just booted knows only a
-// few at first. A member that has gone from the list stays a node; whether it is whole is still the question.
-func (cluster *cluster) newMembers(ctx context.Context, nodes []check.Node) []check.Node {
-	members, err := cluster.members(ctx, func(string) {})
-	if err != nil {
-		return nodes // there was an answer before
-	}
-
-	for _, member := range members {
-		if !slices.ContainsFunc(nodes, func(node check.Node) bool { return node.Address == member.Address }) {
-			nodes = append(slices.Clip(nodes), member)
-		}
-	}
-
-	return nodes
 }
 
 // Members are the nodes that would be checked if none were named: addresses, each with a tab and its name if it has one,

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/talos-rebound/rebound/pkg/check"
@@ -74,11 +75,12 @@ func wait(ctx context.Context, cluster *cluster, options HealthOptions, reporter
 
 		reporter.update(healthSubject + reason)
 	})
-	if err != nil && ctx.Err() == nil {
-		return nil, err
-	}
 
-	if err != nil {
+	switch {
+	case err == nil:
+	case ctx.Err() == nil:
+		return nil, err
+	default:
 		return &check.Verdict{Status: check.StatusFailing, Reason: last}, ended(ctx, last)
 	}
 
@@ -109,7 +111,9 @@ func wait(ctx context.Context, cluster *cluster, options HealthOptions, reporter
 	return &verdict, errors.New(verdict.Reason)
 }
 
-// waitForAll waits for the nodes, and for the members that the cluster has come to know meanwhile.
+// waitForAll waits for the nodes, and for members that the cluster has come to know meanwhile: an endpoint that has just
+// booted knows only a few at first. A member that has gone from the list stays a node. Whether it is whole is still the
+// question.
 func waitForAll(ctx context.Context, cluster *cluster, nodes []check.Node, options check.WaitOptions) (check.Verdict, error) {
 	for {
 		verdict, err := check.Wait(ctx, cluster.client.COSI, nodes, options)
@@ -117,12 +121,22 @@ func waitForAll(ctx context.Context, cluster *cluster, nodes []check.Node, optio
 			return verdict, err
 		}
 
-		more := cluster.newMembers(ctx, nodes)
-		if len(more) == len(nodes) {
-			return verdict, nil
+		members, err := cluster.members(ctx, func(string) {})
+		if err != nil {
+			return verdict, nil //nolint:nilerr // there was an answer before
 		}
 
-		nodes = more
+		known := len(nodes)
+
+		for _, member := range members {
+			if !slices.ContainsFunc(nodes, func(node check.Node) bool { return node.Address == member.Address }) {
+				nodes = append(nodes, member)
+			}
+		}
+
+		if len(nodes) == known {
+			return verdict, nil
+		}
 	}
 }
 
