@@ -13,6 +13,8 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/spf13/cobra"
+
 	"github.com/talos-rebound/rebound/internal/cli"
 )
 
@@ -31,4 +33,51 @@ func run() int {
 	}
 
 	return cli.ExitCode(err)
+}
+
+func newCommand() *cobra.Command {
+	var version bool
+
+	root := &cobra.Command{
+		Use:   "rebound",
+		Short: "Tell whether rebooted Talos nodes have their DaemonSet pods back",
+		Long: `Rebound tells whether rebooted Talos nodes have their DaemonSet pods back, and
+puts into a source tree of Talos what brings them back.
+
+health and status read the recovery status that machined publishes on every node
+whose Talos was built with rebound, through the Talos API. They write nothing,
+and the role os:reader is enough. embed is for who builds Talos.`,
+		Args:          noArguments,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if version {
+				cli.Version(cmd.OutOrStdout())
+
+				return nil
+			}
+
+			return cmd.Help()
+		},
+
+		SuggestionsMinimumDistance: typos,
+	}
+
+	root.Flags().BoolVar(&version, "version", false, "print what this binary was built from")
+	root.SetHelpCommand(newHelpCommand())
+	root.SetFlagErrorFunc(wrongFlag)
+	root.AddCommand(newHealthCommand(), newStatusCommand(), newEmbedCommand(), newVersionCommand())
+	checkArgumentsOfCompletion(root)
+
+	return root
+}
+
+func newVersionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "version",
+		Short:   "Print what this binary was built from",
+		Example: "  rebound version",
+		Args:    noArguments,
+		Run:     func(cmd *cobra.Command, _ []string) { cli.Version(cmd.OutOrStdout()) },
+	}
 }

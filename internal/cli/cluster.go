@@ -53,9 +53,12 @@ type cluster struct {
 
 // connect reads the configuration and prepares a connection. It sends nothing yet: whatever is wrong here is the
 // configuration.
-func connect(ctx context.Context, access Access) (*cluster, error) {
-	access, err := access.clean()
-	if err != nil {
+func connect(ctx context.Context, access Access) (_ *cluster, err error) {
+	if access.Nodes, err = cleanList("--nodes", access.Nodes); err != nil {
+		return nil, err
+	}
+
+	if access.Endpoints, err = cleanList("--endpoints", access.Endpoints); err != nil {
 		return nil, err
 	}
 

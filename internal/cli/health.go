@@ -52,7 +52,7 @@ func Health(ctx context.Context, options HealthOptions, out, progress io.Writer)
 	reporter := newReporter(progress)
 	verdict, err := wait(ctx, cluster, options, reporter)
 
-	reporter.close()
+	reporter.Close()
 
 	if options.Output == FormatJSON && verdict != nil {
 		return errors.Join(err, write(out, options.Output, *verdict))
@@ -66,14 +66,14 @@ func wait(ctx context.Context, cluster *cluster, options HealthOptions, reporter
 	ctx, cancel := context.WithTimeoutCause(ctx, options.WaitTimeout, fmt.Errorf("not recovered within %s", options.WaitTimeout))
 	defer cancel()
 
-	reporter.update(healthSubject + "...")
+	reporter.Update(healthSubject + "...")
 
 	last := ""
 
-	nodes, err := cluster.awaitMembers(ctx, reporter.finish, func(reason string) {
+	nodes, err := cluster.awaitMembers(ctx, reporter.Finish, func(reason string) {
 		last = reason
 
-		reporter.update(healthSubject + reason)
+		reporter.Update(healthSubject + reason)
 	})
 
 	switch {
@@ -88,7 +88,7 @@ func wait(ctx context.Context, cluster *cluster, options HealthOptions, reporter
 		Poll: options.Poll,
 		Report: func(verdict check.Verdict) {
 			if !verdict.Settled() {
-				reporter.update(healthSubject + verdict.Reason)
+				reporter.Update(healthSubject + verdict.Reason)
 			}
 		},
 	})
@@ -98,14 +98,14 @@ func wait(ctx context.Context, cluster *cluster, options HealthOptions, reporter
 
 	switch verdict.Status {
 	case check.StatusPassed:
-		reporter.finish(healthSubject + "OK")
-		reporter.finish(verdict.Reason)
+		reporter.Finish(healthSubject + "OK")
+		reporter.Finish(verdict.Reason)
 
 		return &verdict, nil
 	case check.StatusSkipped:
-		reporter.finish(healthSubject + "SKIP")
+		reporter.Finish(healthSubject + "SKIP")
 	case check.StatusFailing, check.StatusWaiting:
-		reporter.update(healthSubject + verdict.Reason) // all refused
+		reporter.Update(healthSubject + verdict.Reason) // all refused
 	}
 
 	return &verdict, errors.New(verdict.Reason)

@@ -26,14 +26,12 @@ type reporter struct {
 	// size is the number of columns and rows; nil unless w is a terminal.
 	size func() (int, int)
 
-	// close leaves the last line as it is. It may be called more than once.
-	close func()
-
 	mu    sync.Mutex
 	line  string
 	since time.Time
 	frame int
-	drawn int // rows of the terminal that the live line takes
+	drawn int         // rows of the terminal that the live line takes
+	timer *time.Timer // nil unless there is a live line
 }
 
 // newReporter makes a reporter, which is to be closed.
@@ -42,22 +40,16 @@ func newReporter(w io.Writer) *reporter {
 		return newLiveReporter(w, size)
 	}
 
-	return &reporter{w: w, close: func() {}}
+	return &reporter{w: w}
 }
 
 func newLiveReporter(w io.Writer, size func() (int, int)) *reporter {
-	var (
-		r       = &reporter{w: w, size: size}
-		stopped = make(chan struct{})
-		ended   sync.WaitGroup
-	)
+	r := &reporter{w: w, size: size}
 
-	ended.Go(func() { r.animate(stopped) })
+	r.mu.Lock()
+	defer r.mu.Unlock()
 
-	r.close = sync.OnceFunc(func() {
-		close(stopped)
-		ended.Wait()
-	})
+	r.timer = time.AfterFunc(time.Second, r.tick)
 
 	return r
 }
@@ -78,8 +70,8 @@ func terminalSize(w io.Writer) func() (int, int) {
 	}
 }
 
-// update shows what is being waited for.
-func (r *reporter) update(line string) {
+// Update shows what is being waited for.
+func (r *reporter) Update(line string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 
@@ -102,8 +94,8 @@ func (r *reporter) update(line string) {
 	r.draw()
 }
 
-// finish prints a line that stays.
-func (r *reporter) finish(line string) {
+// Finish prints a line that stays.
+func (r *reporter) Finish(line string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 
@@ -113,24 +105,32 @@ func (r *reporter) finish(line string) {
 	r.line = ""
 }
 
-func (r *reporter) animate(stopped <-chan struct{}) {
-	ticker := time.NewTicker(time.Second)
-	defer ticker.Stop()
+// Close leaves the last line as it is. It may be called more than once.
+func (r *reporter) Close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 
-	for {
-		select {
-		case <-stopped:
-			return
-		case <-ticker.C:
-			r.mu.Lock()
-
-			if r.line != "" {
-				r.draw()
-			}
-
-			r.mu.Unlock()
-		}
+	if r.timer != nil {
+		r.timer.Stop()
 	}
+
+	r.timer = nil
+}
+
+// tick draws the live line again, every second.
+func (r *reporter) tick() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+
+	if r.timer == nil {
+		return
+	}
+
+	if r.line != "" {
+		r.draw()
+	}
+
+	r.timer.Reset(time.Second)
 }
 
 func (r *reporter) draw() {

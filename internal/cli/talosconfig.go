@@ -35,26 +35,14 @@ type Access struct {
 	Nodes []string
 }
 
-// clean returns access without spaces and repetitions in its lists.
-func (access Access) clean() (Access, error) {
-	var err error
-
-	if access.Nodes, err = cleanList("--nodes", access.Nodes); err != nil {
-		return Access{}, err
-	}
-
-	access.Endpoints, err = cleanList("--endpoints", access.Endpoints)
-
-	return access, err
-}
-
+// cleanList returns values without spaces and repetitions.
 func cleanList(flag string, values []string) ([]string, error) {
-	var clean []string
-
 	// A flag that was given an empty variable is a mistake, and no reason to ask all nodes.
 	if values != nil && len(values) == 0 {
 		return nil, fmt.Errorf("%s is empty; name some, or leave it out", flag)
 	}
+
+	var clean []string
 
 	for _, value := range values {
 		value = strings.TrimSpace(value)

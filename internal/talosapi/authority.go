@@ -5,6 +5,7 @@
 package talosapi
 
 import (
+	"cmp"
 	"crypto/tls"
 	stdx509 "crypto/x509"
 	"fmt"
@@ -15,9 +16,6 @@ import (
 	clientconfig "github.com/siderolabs/talos/pkg/machinery/client/config"
 	"github.com/siderolabs/talos/pkg/machinery/role"
 )
-
-// DefaultLifetime is for how long a client's certificate holds if nothing else is asked for.
-const DefaultLifetime = 24 * time.Hour
 
 // authorityLifetime is for how long an authority and the certificates of its endpoints hold: that of Talos' own.
 const authorityLifetime = 10 * 365 * 24 * time.Hour
@@ -55,7 +53,7 @@ type ClientConfig struct {
 	// NotBefore is when the certificate begins to hold, now if zero.
 	NotBefore time.Time
 
-	// Lifetime is for how long it holds from then on, DefaultLifetime if zero.
+	// Lifetime is for how long it holds from then on, a day if zero.
 	Lifetime time.Duration
 }
 
@@ -66,9 +64,7 @@ func (a *Authority) Config(context string, options ClientConfig) (*clientconfig.
 		options.NotBefore = time.Now()
 	}
 
-	if options.Lifetime == 0 {
-		options.Lifetime = DefaultLifetime
-	}
+	options.Lifetime = cmp.Or(options.Lifetime, 24*time.Hour)
 
 	pair, err := x509.NewKeyPair(a.ca,
 		x509.Organization(options.Roles.Strings()...),
