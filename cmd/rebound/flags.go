@@ -5,6 +5,8 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -40,7 +42,8 @@ func addAccess(cmd *cobra.Command, access *cli.Access) {
 
 // addOutput adds the flag that says how the result is printed.
 func addOutput(cmd *cobra.Command, output *cli.Format) {
-	cmd.Flags().StringVarP((*string)(output), "output", "o", string(cli.FormatText), "text, or json for scripts")
+	*output = cli.FormatText
+	cmd.Flags().VarP(output, "output", "o", "text, or json for scripts")
 
 	complete(cmd, "output", cobra.FixedCompletions(cli.Formats(), cobra.ShellCompDirectiveNoFileComp))
 }
@@ -57,4 +60,82 @@ func completed(values []string, err error) ([]string, cobra.ShellCompDirective) 
 	}
 
 	return values, cobra.ShellCompDirectiveNoFileComp
+}
+
+// typos is how many letters may be wrong in a command for it to be suggested.
+const typos = 2
+
+// wrongFlag says what is wrong with a flag. Where the library names a function of Go it says what to write instead.
+func wrongFlag(cmd *cobra.Command, err error) error {
+	for reason, hint := range map[string]string{
+		": strconv.ParseBool: ": "write true or false",
+		": time: ":              "write a duration such as 90s, 20m or 1h30m",
+	} {
+		if what, _, ok := strings.Cut(err.Error(), reason); ok {
+			err = errors.New(what + ": " + hint)
+		}
+	}
+
+	return fmt.Errorf("%w; see '%s --help'", err, cmd.CommandPath())
+}
+
+// noArguments refuses arguments. Where there are subcommands, they were meant to be one.
+func noArguments(cmd *cobra.Command, args []string) error {
+	switch {
+	case len(args) == 0:
+		return nil
+	case cmd.HasSubCommands():
+		return unknownCommand(cmd, args[0])
+	case cmd.Flags().Lookup("nodes") != nil:
+		return fmt.Errorf("unexpected argument %q: nodes are named with --nodes; see '%s --help'", args[0], cmd.CommandPath())
+	default:
+		return fmt.Errorf("unexpected argument %q; see '%s --help'", args[0], cmd.CommandPath())
+	}
+}
+
+// unknownCommand names what may have been meant.
+func unknownCommand(parent *cobra.Command, name string) error {
+	hint := ""
+	if near := parent.SuggestionsFor(name); name != "" && len(near) > 0 {
+		hint = ", perhaps " + strings.Join(near, " or ")
+	}
+
+	return fmt.Errorf("unknown command %q%s; see '%s --help'", name, hint, parent.CommandPath())
+}
+
+// newHelpCommand is cobra's, but for a command that does not exist.
+func newHelpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [command]",
+		Short: "Print the help of a command",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			found, rest, err := cmd.Root().Find(args)
+			if err != nil {
+				return err
+			}
+
+			if len(rest) > 0 {
+				return unknownCommand(found, rest[0])
+			}
+
+			return found.Help()
+		},
+	}
+}
+
+// checkArgumentsOfCompletion makes cobra's completion commands treat arguments as the others do.
+func checkArgumentsOfCompletion(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+
+	for _, cmd := range root.Commands() {
+		if cmd.Name() != "completion" {
+			continue
+		}
+
+		cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+
+		for _, checked := range append(cmd.Commands(), cmd) {
+			checked.Args = noArguments
+		}
+	}
 }

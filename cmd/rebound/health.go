@@ -24,7 +24,10 @@ was built without rebound is left out.
 A node that was asked to reboot is whole until it begins to: let talosctl reboot
 wait, as it does by default, and run this after it.
 
-` + exitCodes,
+Exit codes:
+  0  all DaemonSet pods are back
+  1  not in time, or failing
+  2  wrong usage or configuration, or no node to check`,
 		Example: `  # Wait for the whole cluster, up to 20 minutes
   rebound health
 

@@ -2,8 +2,7 @@
 // License, v. 2.0. If a copy of the MPL was not distributed with this
 // file, You can obtain one at http://mozilla.org/MPL/2.0/.
 
-// Rebound tells whether the nodes of a Talos cluster have their DaemonSet pods back after a reboot, for clusters whose
-// Talos was built with the library of that name.
+// Rebound brings back the DaemonSet pods of rebooted nodes, and tells whether they are back.
 package main
 
 import (
@@ -12,6 +11,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/spf13/cobra"
 
 	"github.com/talos-rebound/rebound/internal/cli"
 )
@@ -31,4 +32,51 @@ func run() int {
 	}
 
 	return cli.ExitCode(err)
+}
+
+func newCommand() *cobra.Command {
+	var version bool
+
+	root := &cobra.Command{
+		Use:   "rebound",
+		Short: "Bring back the DaemonSet pods of rebooted nodes, and tell whether they are back",
+		Long: `Rebound brings back the DaemonSet pods of rebooted nodes, and tells whether they
+are back.
+
+agent does that on nodes as they are; manifest and install put it there. embed is
+for who builds Talos, and puts the same into machined. health and status ask the
+nodes how it went. They write nothing.`,
+		Args:          noArguments,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if version {
+				cli.Version(cmd.OutOrStdout())
+
+				return nil
+			}
+
+			return cmd.Help()
+		},
+
+		SuggestionsMinimumDistance: typos,
+	}
+
+	root.Flags().BoolVar(&version, "version", false, "print what this binary was built from")
+	root.SetHelpCommand(newHelpCommand())
+	root.SetFlagErrorFunc(wrongFlag)
+	root.AddCommand(newHealthCommand(), newStatusCommand(), newAgentCommand(), newEmbedCommand(), newVersionCommand())
+	checkArgumentsOfCompletion(root)
+
+	return root
+}
+
+func newVersionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "version",
+		Short:   "Print what this binary was built from",
+		Example: "  rebound version",
+		Args:    noArguments,
+		Run:     func(cmd *cobra.Command, _ []string) { cli.Version(cmd.OutOrStdout()) },
+	}
 }

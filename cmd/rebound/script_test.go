@@ -5,8 +5,11 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"maps"
+	"net"
+	"net/http"
 	"net/netip"
 	"os/exec"
 	"path/filepath"
@@ -32,6 +35,7 @@ import (
 //	node NAME STATE [MESSAGE]   add a node: a phase of the recovery, or booted, stock, down, hanging
 //	member NAME [ADDRESS]       make a node a member of the cluster
 //	no-discovery                let the cluster say that it names no members
+//	listen HTTP|DEAF            listen at the address in that variable, with a web server, or without a word
 //	exits CODE COMMAND...       run a command that has to end with this exit code
 func TestScripts(t *testing.T) {
 	t.Parallel()
@@ -72,7 +76,8 @@ func TestScripts(t *testing.T) {
 			"no-discovery": func(ts *testscript.TestScript, _ bool, _ []string) {
 				(*cluster(ts)).DisableDiscovery(t)
 			},
-			"exits": exits,
+			"listen": listen,
+			"exits":  exits,
 		},
 	})
 }
@@ -97,6 +102,7 @@ func writeTalosconfigs(t *testing.T, cluster *ctest.Cluster, folder string) {
 		"with-nodes":  func(client *talosapi.ClientConfig) { client.Nodes = []string{"worker-a"} },
 		"away":        func(client *talosapi.ClientConfig) { client.Endpoints = []string{"127.0.0.1:1"} },
 		"no-endpoint": func(client *talosapi.ClientConfig) { client.Endpoints = nil },
+		"anonymous":   func(*talosapi.ClientConfig) {},
 	} {
 		options := reader
 		change(&options)
@@ -107,9 +113,17 @@ func writeTalosconfigs(t *testing.T, cluster *ctest.Cluster, folder string) {
 		maps.Copy(config.Contexts, one.Contexts)
 	}
 
-	foreign, err := stranger.Config("foreign", reader)
-	require.NoError(t, err)
-	maps.Copy(config.Contexts, foreign.Contexts)
+	config.Contexts["anonymous"].Crt, config.Contexts["anonymous"].Key = "", ""
+
+	// A stranger, and one who takes the endpoint for the right one.
+	for _, name := range []string{"foreign", "stranger"} {
+		one, err := stranger.Config(name, reader)
+		require.NoError(t, err)
+
+		maps.Copy(config.Contexts, one.Contexts)
+	}
+
+	config.Contexts["stranger"].CA = config.Contexts["reader"].CA
 
 	require.NoError(t, config.Save(filepath.Join(folder, "talosconfig")))
 }
@@ -139,6 +153,23 @@ func addNode(t *testing.T, cluster *ctest.Cluster, name, state, message string) 
 	}
 }
 
+func listen(ts *testscript.TestScript, _ bool, args []string) {
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	ts.Check(err)
+
+	end := listener.Close
+
+	if args[0] == "HTTP" {
+		server := &http.Server{Handler: http.NotFoundHandler(), ReadHeaderTimeout: time.Minute}
+		end = server.Close
+
+		go server.Serve(listener) //nolint:errcheck // it ends with the script
+	}
+
+	ts.Setenv(args[0], listener.Addr().String())
+	ts.Defer(func() { ts.Check(end()) })
+}
+
 func exits(ts *testscript.TestScript, _ bool, args []string) {
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
@@ -157,3 +188,6 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("%s ended with exit code %d, not %d", strings.Join(args[1:], " "), code, want)
 	}
 }
+
+// TestMain puts this binary into PATH as rebound, for the scripts and for the tests that start it themselves.
+func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"rebound": main}) }

@@ -5,19 +5,44 @@
 package cli
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
+	"github.com/cosi-project/runtime/pkg/safe"
 	"github.com/siderolabs/talos/pkg/machinery/client"
 	clientconfig "github.com/siderolabs/talos/pkg/machinery/client/config"
+	"github.com/siderolabs/talos/pkg/machinery/client/dialer"
+	clusterres "github.com/siderolabs/talos/pkg/machinery/resources/cluster"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/status"
+
+	"github.com/talos-rebound/rebound/pkg/check"
 )
 
-// maxConnectDelay is the longest time between two attempts to connect to an endpoint. gRPC's own two minutes would be
-// added to the reboot of an endpoint.
-const maxConnectDelay = 5 * time.Second
+const (
+	// maxConnectDelay is the longest time between two attempts to connect to an endpoint. gRPC's own two minutes would
+	// be added to the reboot of an endpoint.
+	maxConnectDelay = 5 * time.Second
+	// deadPeerTimeout is after how long without a sign of life an endpoint is given up, so that requests go to the next
+	// one. Left to itself the kernel would go on sending to a machine that lost its power for a quarter of an hour.
+	deadPeerTimeout = 5 * time.Second
+	// keepaliveInterval is how often an idle connection is tried out. Servers end one that does so more often than every
+	// five minutes.
+	keepaliveInterval = 10 * time.Minute
+	// membersTimeout is how long the endpoint may take to list the members.
+	membersTimeout = 5 * time.Second
+	// membersRetryDelay is the time between two attempts to list them.
+	membersRetryDelay = 2 * time.Second
+
+	failedToList = "failed to list the members of the cluster: "
+)
 
 // cluster is a connection to the Talos API and what the configuration says about it.
 type cluster struct {
@@ -28,9 +53,12 @@ type cluster struct {
 
 // connect reads the configuration and prepares a connection. It sends nothing yet: whatever is wrong here is the
 // configuration.
-func connect(ctx context.Context, access Access) (*cluster, error) {
-	access, err := access.clean()
-	if err != nil {
+func connect(ctx context.Context, access Access) (_ *cluster, err error) {
+	if access.Nodes, err = cleanList("--nodes", access.Nodes); err != nil {
+		return nil, err
+	}
+
+	if access.Endpoints, err = cleanList("--endpoints", access.Endpoints); err != nil {
 		return nil, err
 	}
 
@@ -44,34 +72,133 @@ func connect(ctx context.Context, access Access) (*cluster, error) {
 		return nil, err
 	}
 
-	options := []client.OptionFunc{
-		client.WithConfig(config),
-		client.WithEndpoints(chosen.Endpoints...),
-		client.WithGRPCDialOptions(grpc.WithContextDialer(dial), grpc.WithConnectParams(grpc.ConnectParams{
-			Backoff: backoff.Config{
-				BaseDelay: backoff.DefaultConfig.BaseDelay, Multiplier: backoff.DefaultConfig.Multiplier,
-				Jitter: backoff.DefaultConfig.Jitter, MaxDelay: maxConnectDelay,
-			},
-			MinConnectTimeout: maxConnectDelay,
-		})),
-	}
-
-	if access.Context != "" {
-		options = append(options, client.WithContextName(access.Context))
-	}
-
-	talos, err := client.New(ctx, options...)
+	talos, err := client.New(ctx, client.WithConfig(config), client.WithGRPCDialOptions(dialOptions()...))
 	if err != nil {
-		return nil, fmt.Errorf("failed to use talosconfig %q: %w", path, err)
+		return nil, unusable(config.Context, path, err)
 	}
 
 	return &cluster{client: talos, context: chosen, nodes: access.Nodes}, nil
 }
 
-func (cluster *cluster) close() error {
-	if err := cluster.client.Close(); err != nil {
-		return failure{fmt.Errorf("failed to close connection: %w", err)}
+// close ends the connection. Whatever goes wrong there, the answers have been given.
+func (cluster *cluster) close() { cluster.client.Close() } //nolint:errcheck // see above
+
+// dialOptions are how an endpoint is connected to: through the proxies that talosctl uses, and without waiting long for
+// one that is dead.
+func dialOptions() []grpc.DialOption {
+	pauses := backoff.DefaultConfig
+	pauses.MaxDelay = maxConnectDelay
+
+	return []grpc.DialOption{
+		grpc.WithContextDialer(dialer.DynamicProxyDialer),
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: pauses, MinConnectTimeout: maxConnectDelay}),
+		// On Linux gRPC gives the timeout to the kernel as well, as TCP_USER_TIMEOUT. That is what notices a dead
+		// endpoint as soon as something is sent to it.
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: keepaliveInterval, Timeout: deadPeerTimeout}),
+	}
+}
+
+// members are the nodes to check: those asked for, else all members of the cluster, else those of the context, which is
+// noted. The error has ExitNotRecovered if trying again may help.
+func (cluster *cluster) members(ctx context.Context, note func(string)) ([]check.Node, error) {
+	if len(cluster.nodes) > 0 {
+		return check.Nodes(cluster.nodes...), nil
 	}
 
-	return nil
+	ctx, cancel := context.WithTimeoutCause(ctx, membersTimeout, fmt.Errorf("no answer within %s", membersTimeout))
+	defer cancel()
+
+	members, err := safe.StateListAll[*clusterres.Member](ctx, cluster.client.COSI)
+
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		return nil, failure{fmt.Errorf(failedToList+"%w", context.Cause(ctx))}
+	case status.Code(err) == codes.PermissionDenied, status.Code(err) == codes.Unauthenticated:
+		return nil, fmt.Errorf(failedToList+"%s; reading takes the role os:reader", check.Words(err))
+	default:
+		return nil, failure{errors.New(failedToList + check.Words(err))}
+	}
+
+	var nodes []check.Node
+
+	for member := range members.All() {
+		spec := member.TypedSpec()
+		node := check.Node{Name: cmp.Or(spec.Hostname, member.Metadata().ID())}
+
+		// One without addresses is asked by its name. That will hardly work, but leaving it out would hide it.
+		node.Address = node.Name
+		if len(spec.Addresses) > 0 {
+			node.Address = spec.Addresses[0].String()
+		}
+
+		nodes = append(nodes, node)
+	}
+
+	switch {
+	case len(nodes) > 0:
+		return nodes, nil
+	case len(cluster.context.Nodes) > 0:
+		note("the cluster names no members; checking the nodes of the context")
+
+		return check.Nodes(cluster.context.Nodes...), nil
+	case cluster.discoveryDisabled(ctx):
+		return nil, errors.New("the cluster has discovery switched off and the context names no nodes; name them with --nodes")
+	default:
+		return nil, failure{errors.New("the cluster names no members and the context names no nodes; " +
+			"name them with --nodes unless they are still booting")}
+	}
+}
+
+// discoveryDisabled tells whether the cluster will never name members. A cluster that does not say so may yet.
+func (cluster *cluster) discoveryDisabled(ctx context.Context) bool {
+	config, err := safe.StateGetByID[*clusterres.Config](ctx, cluster.client.COSI, clusterres.ConfigID)
+
+	return err == nil && !config.TypedSpec().DiscoveryEnabled
+}
+
+// awaitMembers tries until the members are known, or ctx has ended: the endpoint may be the node that reboots. Every
+// failed attempt is reported, unless the end of ctx cut it off.
+func (cluster *cluster) awaitMembers(ctx context.Context, note, report func(string)) ([]check.Node, error) {
+	for {
+		nodes, err := cluster.members(ctx, note)
+		if err == nil || ExitCode(err) == ExitUsage || ctx.Err() != nil {
+			return nodes, err
+		}
+
+		report(err.Error())
+
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(membersRetryDelay):
+		}
+	}
+}
+
+// Members are the nodes that would be checked if none were named: addresses, each with a tab and its name if it has one,
+// as shells complete them. It does not wait for an endpoint that is away.
+func Members(ctx context.Context, access Access) ([]string, error) {
+	// What was typed so far is not what is asked for.
+	access.Nodes = nil
+
+	cluster, err := connect(ctx, access)
+	if err != nil {
+		return nil, err
+	}
+
+	defer cluster.close()
+
+	nodes, err := cluster.members(ctx, func(string) {})
+	if err != nil {
+		return nil, err
+	}
+
+	members := make([]string, 0, len(nodes))
+
+	for _, node := range nodes {
+		members = append(members, strings.TrimSuffix(node.Address+"\t"+node.Name, "\t"))
+	}
+
+	return members, nil
 }

@@ -5,30 +5,47 @@
 package cli_test
 
 import (
+	"context"
 	"net"
 	"testing"
 
+	"github.com/siderolabs/talos/pkg/machinery/client"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+	"google.golang.org/grpc"
 
 	"github.com/talos-rebound/rebound/internal/cli"
+	"github.com/talos-rebound/rebound/internal/ctest"
+	"github.com/talos-rebound/rebound/internal/talosapi"
 )
 
 func TestADeadEndpointIsGivenUp(t *testing.T) {
 	t.Parallel()
 
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	cluster := ctest.NewCluster(t)
+	config, err := cluster.Authority.Config("test", talosapi.ClientConfig{Endpoints: []string{cluster.Endpoint()}})
 	require.NoError(t, err)
 
-	defer listener.Close() //nolint:errcheck // the test is over
+	dialed := make(chan net.Conn, 1)
+	options := append(cli.DialOptions(), grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
+		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+		if err == nil {
+			dialed <- conn
+		}
 
-	conn, err := cli.Dial(t.Context(), listener.Addr().String())
+		return conn, err
+	}))
+
+	talos, err := client.New(t.Context(), client.WithConfig(config), client.WithGRPCDialOptions(options...))
 	require.NoError(t, err)
 
-	defer conn.Close() //nolint:errcheck // the test is over
+	defer talos.Close() //nolint:errcheck // the test is over
 
-	raw, err := conn.(*net.TCPConn).SyscallConn()
+	_, err = talos.Version(t.Context())
+	require.ErrorContains(t, err, "not authorized")
+
+	raw, err := (<-dialed).(*net.TCPConn).SyscallConn()
 	require.NoError(t, err)
 
 	require.NoError(t, raw.Control(func(fd uintptr) {

@@ -4,7 +4,11 @@
 
 package cli
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
 
 // Exit codes of the commands.
 const (
@@ -34,4 +38,29 @@ func ExitCode(err error) int {
 	default:
 		return ExitUsage
 	}
+}
+
+const notTaken = "the endpoint hangs up, perhaps for the client certificate, check --context"
+
+// advice is what to do about failures whose words do not say it themselves.
+var advice = []struct{ words, advice string }{
+	{"does not look like a TLS handshake", "what answers there is no Talos API, check --endpoints"},
+	{"signed by unknown authority", "endpoint and talosconfig are of different clusters, check --endpoints and --context"},
+	{"remote error: tls: ", notTaken},
+	{"broken pipe", notTaken}, // the same, if it hangs up before its words are read
+	{"connection reset by peer", notTaken},
+	{"produced zero addresses", "the name of the endpoint is not known here, check --endpoints"},
+	{"no such host", "a node is an address, or a name that the endpoint knows, check --nodes"},
+	{failedToList, "check that the endpoint is up, or name another with --endpoints"},
+}
+
+// advised is a failure with what to do about it, if that is known.
+func advised(err error) error {
+	for _, known := range advice {
+		if strings.Contains(err.Error(), known.words) {
+			return failure{fmt.Errorf("%w; %s", err, known.advice)}
+		}
+	}
+
+	return failure{err}
 }

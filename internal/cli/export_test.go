@@ -7,18 +7,9 @@ package cli
 import "io"
 
 // NewLiveReporter makes a reporter for a terminal of that size.
-func NewLiveReporter(w io.Writer, columns, rows int) *Reporter {
+func NewLiveReporter(w io.Writer, columns, rows int) *reporter {
 	return newLiveReporter(w, func() (int, int) { return columns, rows })
 }
 
-// Reporter is exported for tests.
-type Reporter = reporter
-
-func (r *reporter) Update(line string) { r.update(line) }
-
-func (r *reporter) Finish(line string) { r.finish(line) }
-
-func (r *reporter) Close() { r.close() }
-
-// Dial is how an endpoint is connected to.
-var Dial = dial
+// DialOptions are how an endpoint is connected to.
+var DialOptions = dialOptions

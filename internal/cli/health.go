@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/talos-rebound/rebound/pkg/check"
@@ -30,19 +31,11 @@ type HealthOptions struct {
 	Poll bool
 }
 
-func (options HealthOptions) validate() error {
-	if options.WaitTimeout <= 0 {
-		return fmt.Errorf("the wait timeout is %s: it has to be more than zero", options.WaitTimeout)
-	}
-
-	return options.Output.validate()
-}
-
 // Health waits until the DaemonSet pods of all nodes are back. Text goes to out as it comes; with FormatJSON the result
 // goes to out and what happens meanwhile to progress. The error has the exit code ExitCode.
-func Health(ctx context.Context, options HealthOptions, out, progress io.Writer) (err error) {
-	if err = options.validate(); err != nil {
-		return err
+func Health(ctx context.Context, options HealthOptions, out, progress io.Writer) error {
+	if options.WaitTimeout <= 0 {
+		return fmt.Errorf("--wait-timeout is %s, which has to be more than zero", options.WaitTimeout)
 	}
 
 	cluster, err := connect(ctx, options.Access)
@@ -50,21 +43,19 @@ func Health(ctx context.Context, options HealthOptions, out, progress io.Writer)
 		return err
 	}
 
-	defer func() { err = errors.Join(err, cluster.close()) }()
+	defer cluster.close()
 
 	if options.Output == FormatText {
 		progress = out
 	}
 
 	reporter := newReporter(progress)
-	defer reporter.close()
-
 	verdict, err := wait(ctx, cluster, options, reporter)
 
-	if options.Output == FormatJSON && verdict != nil {
-		reporter.close()
+	reporter.Close()
 
-		return errors.Join(err, writeJSON(out, *verdict))
+	if options.Output == FormatJSON && verdict != nil {
+		return errors.Join(err, write(out, options.Output, *verdict))
 	}
 
 	return err
@@ -75,51 +66,54 @@ func wait(ctx context.Context, cluster *cluster, options HealthOptions, reporter
 	ctx, cancel := context.WithTimeoutCause(ctx, options.WaitTimeout, fmt.Errorf("not recovered within %s", options.WaitTimeout))
 	defer cancel()
 
-	reporter.update(healthSubject + "...")
+	reporter.Update(healthSubject + "...")
 
 	last := ""
 
-	nodes, err := cluster.awaitMembers(ctx, reporter.finish, func(reason string) {
+	nodes, err := cluster.awaitMembers(ctx, reporter.Finish, func(reason string) {
 		last = reason
 
-		reporter.update(healthSubject + reason)
+		reporter.Update(healthSubject + reason)
 	})
-	if err != nil && ctx.Err() == nil {
-		return nil, err
-	}
 
-	if err != nil {
-		return &check.Verdict{Status: check.StatusFailing, Reason: last}, ended(ctx, err, last)
+	switch {
+	case err == nil:
+	case ctx.Err() == nil:
+		return nil, err
+	default:
+		return &check.Verdict{Status: check.StatusFailing, Reason: last}, ended(ctx, last)
 	}
 
 	verdict, err := waitForAll(ctx, cluster, nodes, check.WaitOptions{
 		Poll: options.Poll,
 		Report: func(verdict check.Verdict) {
 			if !verdict.Settled() {
-				reporter.update(healthSubject + verdict.Reason)
+				reporter.Update(healthSubject + verdict.Reason)
 			}
 		},
 	})
 	if err != nil {
-		return &verdict, ended(ctx, err, verdict.Reason)
+		return &verdict, ended(ctx, verdict.Reason)
 	}
 
 	switch verdict.Status {
 	case check.StatusPassed:
-		reporter.finish(healthSubject + "OK")
-		reporter.finish(verdict.Reason)
+		reporter.Finish(healthSubject + "OK")
+		reporter.Finish(verdict.Reason)
 
 		return &verdict, nil
 	case check.StatusSkipped:
-		reporter.finish(healthSubject + "SKIP")
+		reporter.Finish(healthSubject + "SKIP")
 	case check.StatusFailing, check.StatusWaiting:
-		reporter.update(healthSubject + verdict.Reason) // all refused
+		reporter.Update(healthSubject + verdict.Reason) // all refused
 	}
 
 	return &verdict, errors.New(verdict.Reason)
 }
 
-// waitForAll waits for the nodes, and for the members that the cluster has come to know meanwhile.
+// waitForAll waits for the nodes, and for members that the cluster has come to know meanwhile: an endpoint that has just
+// booted knows only a few at first. A member that has gone from the list stays a node. Whether it is whole is still the
+// question.
 func waitForAll(ctx context.Context, cluster *cluster, nodes []check.Node, options check.WaitOptions) (check.Verdict, error) {
 	for {
 		verdict, err := check.Wait(ctx, cluster.client.COSI, nodes, options)
@@ -127,22 +121,28 @@ func waitForAll(ctx context.Context, cluster *cluster, nodes []check.Node, optio
 			return verdict, err
 		}
 
-		more := cluster.newMembers(ctx, nodes)
-		if len(more) == len(nodes) {
-			return verdict, nil
+		members, err := cluster.members(ctx, func(string) {})
+		if err != nil {
+			return verdict, nil //nolint:nilerr // there was an answer before
 		}
 
-		nodes = more
+		known := len(nodes)
+
+		for _, member := range members {
+			if !slices.ContainsFunc(nodes, func(node check.Node) bool { return node.Address == member.Address }) {
+				nodes = append(nodes, member)
+			}
+		}
+
+		if len(nodes) == known {
+			return verdict, nil
+		}
 	}
 }
 
-// ended says why waiting ended, and what it waited for.
-func ended(ctx context.Context, err error, last string) error {
-	if ctx.Err() == nil {
-		return err
-	}
-
-	err = context.Cause(ctx)
+// ended says why ctx has ended, and what was waited for.
+func ended(ctx context.Context, last string) error {
+	err := context.Cause(ctx)
 
 	if errors.Is(err, context.Canceled) {
 		err = errors.New("interrupted")
@@ -152,5 +152,5 @@ func ended(ctx context.Context, err error, last string) error {
 		err = fmt.Errorf("%w; the last that was seen: %s", err, last)
 	}
 
-	return failure{err}
+	return advised(err)
 }

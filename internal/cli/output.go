@@ -6,15 +6,18 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"strconv"
+	"text/tabwriter"
 	"time"
 
 	"github.com/talos-rebound/rebound/pkg/check"
 	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
 )
 
-// Format is how a result is printed.
+// Format is how a result is printed. It is the value of a flag.
 type Format string
 
 const (
@@ -27,14 +30,20 @@ const (
 // Formats are all formats, the default first.
 func Formats() []string { return []string{string(FormatText), string(FormatJSON)} }
 
-func (format Format) validate() error {
-	switch format {
-	case FormatText, FormatJSON:
-		return nil
-	default:
-		return fmt.Errorf("unknown output format %q: use %s or %s", string(format), FormatText, FormatJSON)
+// Set implements the flag's value.
+func (format *Format) Set(text string) error {
+	if *format = Format(text); *format != FormatText && *format != FormatJSON {
+		return errors.New("use text or json")
 	}
+
+	return nil
 }
+
+// String implements the flag's value.
+func (format *Format) String() string { return string(*format) }
+
+// Type implements the flag's value.
+func (format *Format) Type() string { return "format" }
 
 // clusterResult is a verdict for scripts.
 type clusterResult struct {
@@ -74,35 +83,61 @@ type countsResult struct {
 	Unrelated int `json:"unrelated"`
 }
 
-func writeJSON(w io.Writer, verdict check.Verdict) error {
-	result := clusterResult{Status: verdict.Status, Reason: verdict.Reason, Nodes: []nodeResult{}}
-
-	for _, node := range verdict.Nodes {
-		result.Nodes = append(result.Nodes, nodeResult{
-			Name: node.Name, Address: node.Answer.Node.Address, Status: node.Status, Reason: node.Reason, Answer: node.Answer.Outcome,
-			Recovery: newRecoveryResult(node),
-		})
+// write prints a verdict: as JSON, or as a table.
+func write(out io.Writer, format Format, verdict check.Verdict) error {
+	writeAs := writeTable
+	if format == FormatJSON {
+		writeAs = writeJSON
 	}
 
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	encoder.SetEscapeHTML(false)
-
-	if err := encoder.Encode(result); err != nil {
+	if err := writeAs(out, verdict); err != nil {
 		return failure{fmt.Errorf("failed to write result: %w", err)}
 	}
 
 	return nil
 }
 
-func newRecoveryResult(node check.NodeVerdict) *recoveryResult {
-	status := node.Answer.Status
-	if status == nil {
-		return nil
+func writeJSON(out io.Writer, verdict check.Verdict) error {
+	result := clusterResult{Status: verdict.Status, Reason: verdict.Reason, Nodes: []nodeResult{}}
+
+	for _, node := range verdict.Nodes {
+		one := nodeResult{
+			Name: node.Name, Address: node.Answer.Node.Address, Status: node.Status, Reason: node.Reason, Answer: node.Answer.Outcome,
+		}
+
+		if status := node.Answer.Status; status != nil {
+			one.Recovery = &recoveryResult{
+				BootID: status.BootID, NodeName: status.NodeName, Phase: status.Phase, Message: status.Message,
+				Counts: countsResult(status.Counts), StartedAt: status.StartedAt, FinishedAt: status.FinishedAt,
+			}
+		}
+
+		result.Nodes = append(result.Nodes, one)
 	}
 
-	return &recoveryResult{
-		BootID: status.BootID, NodeName: status.NodeName, Phase: status.Phase, Message: status.Message,
-		Counts: countsResult(status.Counts), StartedAt: status.StartedAt, FinishedAt: status.FinishedAt,
+	encoder := json.NewEncoder(out)
+	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false)
+
+	return encoder.Encode(result)
+}
+
+func writeTable(out io.Writer, verdict check.Verdict) error {
+	table := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
+
+	fmt.Fprintln(table, "NODE\tADDRESS\tVERDICT\tPHASE\tFOUND\tDELETED\tRECOVERED\tMESSAGE")
+
+	for _, node := range verdict.Nodes {
+		phase, found, deleted, recovered := "-", "-", "-", "-"
+
+		if status := node.Answer.Status; status != nil {
+			phase = status.Phase.String()
+			found, deleted, recovered = strconv.Itoa(status.Counts.Found), strconv.Itoa(status.Counts.Deleted), strconv.Itoa(status.Counts.Recovered)
+		}
+
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
+			node.Name, node.Answer.Node.Address, node.Status, phase, found, deleted, recovered, node.Reason)
 	}
+
+	return table.Flush()
 }

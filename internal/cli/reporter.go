@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"golang.org/x/term"
+	"golang.org/x/text/width"
 )
 
 // frames turn while something is waited for.
@@ -25,13 +26,12 @@ type reporter struct {
 	// size is the number of columns and rows; nil unless w is a terminal.
 	size func() (int, int)
 
-	mu      sync.Mutex
-	line    string
-	since   time.Time
-	frame   int
-	drawn   int // rows of the terminal that the live line takes
-	stopped chan struct{}
-	ended   sync.WaitGroup
+	mu    sync.Mutex
+	line  string
+	since time.Time
+	frame int
+	drawn int         // rows of the terminal that the live line takes
+	timer *time.Timer // nil unless there is a live line
 }
 
 // newReporter makes a reporter, which is to be closed.
@@ -40,12 +40,16 @@ func newReporter(w io.Writer) *reporter {
 		return newLiveReporter(w, size)
 	}
 
-	return &reporter{w: w, stopped: make(chan struct{})}
+	return &reporter{w: w}
 }
 
 func newLiveReporter(w io.Writer, size func() (int, int)) *reporter {
-	r := &reporter{w: w, size: size, stopped: make(chan struct{})}
-	r.ended.Go(r.animate)
+	r := &reporter{w: w, size: size}
+
+	r.mu.Lock()
+	defer r.mu.Unlock()
+
+	r.timer = time.AfterFunc(time.Second, r.tick)
 
 	return r
 }
@@ -58,16 +62,16 @@ func terminalSize(w io.Writer) func() (int, int) {
 	}
 
 	return func() (int, int) {
-		if width, height, err := term.GetSize(int(file.Fd())); err == nil && width > 0 && height > 0 {
-			return width, height
+		if columns, rows, err := term.GetSize(int(file.Fd())); err == nil && columns > 0 && rows > 0 {
+			return columns, rows
 		}
 
 		return 80, 24
 	}
 }
 
-// update shows what is being waited for.
-func (r *reporter) update(line string) {
+// Update shows what is being waited for.
+func (r *reporter) Update(line string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 
@@ -90,8 +94,8 @@ func (r *reporter) update(line string) {
 	r.draw()
 }
 
-// finish prints a line that stays.
-func (r *reporter) finish(line string) {
+// Finish prints a line that stays.
+func (r *reporter) Finish(line string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 
@@ -101,58 +105,52 @@ func (r *reporter) finish(line string) {
 	r.line = ""
 }
 
-// close leaves the last line as it is. It may be called more than once.
-func (r *reporter) close() {
+// Close leaves the last line as it is. It may be called more than once.
+func (r *reporter) Close() {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 
-	select {
-	case <-r.stopped:
-	default:
-		close(r.stopped)
+	if r.timer != nil {
+		r.timer.Stop()
 	}
 
-	r.mu.Unlock()
-	r.ended.Wait()
+	r.timer = nil
 }
 
-func (r *reporter) animate() {
-	ticker := time.NewTicker(time.Second)
-	defer ticker.Stop()
+// tick draws the live line again, every second.
+func (r *reporter) tick() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 
-	for {
-		select {
-		case <-r.stopped:
-			return
-		case <-ticker.C:
-			r.mu.Lock()
-
-			if r.line != "" {
-				r.draw()
-			}
-
-			r.mu.Unlock()
-		}
+	if r.timer == nil {
+		return
 	}
+
+	if r.line != "" {
+		r.draw()
+	}
+
+	r.timer.Reset(time.Second)
 }
 
 func (r *reporter) draw() {
 	r.erase()
 
 	columns, rows := r.size()
-	prefix, suffix := frames[r.frame%len(frames)]+" ", ""
+	suffix := ""
 
 	if waited := time.Since(r.since).Truncate(time.Second); waited > 0 {
 		suffix = fmt.Sprintf(" (%s)", waited)
 	}
 
 	// What has scrolled away cannot be erased any more.
-	room := max(rows-2, 1)*columns - displayWidth(prefix) - displayWidth(suffix)
-	line := prefix + fit(r.line, room) + suffix
+	around := 2 + len(suffix) // a frame and a space before the line
+	line, taken := fit(r.line, max(rows-2, 1)*columns-around)
 
-	fmt.Fprintln(r.w, line)
+	fmt.Fprintln(r.w, frames[r.frame%len(frames)]+" "+line+suffix)
 
 	r.frame++
-	r.drawn = (displayWidth(line)-1)/columns + 1
+	r.drawn = (around+taken-1)/columns + 1
 }
 
 // erase moves up over the live line and clears it.
@@ -160,4 +158,28 @@ func (r *reporter) erase() {
 	fmt.Fprint(r.w, strings.Repeat("\x1b[A\x1b[K", r.drawn))
 
 	r.drawn = 0
+}
+
+// fit cuts a text that takes more columns of a terminal, and tells how many it takes then.
+func fit(text string, columns int) (string, int) {
+	taken, cut, cutTaken := 0, 0, 0
+
+	for i, r := range text {
+		// Up to here there is room for an ellipsis.
+		if taken < columns {
+			cut, cutTaken = i, taken+1
+		}
+
+		taken++
+
+		if kind := width.LookupRune(r).Kind(); kind == width.EastAsianWide || kind == width.EastAsianFullwidth {
+			taken++
+		}
+	}
+
+	if taken <= columns {
+		return text, taken
+	}
+
+	return text[:cut] + "…", cutTaken
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"go.uber.org/goleak"
 
 	"github.com/talos-rebound/rebound/internal/cli"
 )
@@ -114,3 +115,5 @@ func TestOnATerminalTheLastLineIsAlive(t *testing.T) {
 		reporter.Close()
 	})
 }
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

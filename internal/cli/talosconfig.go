@@ -6,9 +6,6 @@ package cli
 
 import (
 	"cmp"
-	"crypto/x509"
-	"encoding/base64"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,9 +15,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/siderolabs/talos/pkg/machinery/client"
 	clientconfig "github.com/siderolabs/talos/pkg/machinery/client/config"
 	"go.yaml.in/yaml/v4"
 )
+
+// sources are where a talosconfig can be named.
+const sources = "--talosconfig or TALOSCONFIG"
 
 // Access says how to reach the Talos API. The zero value is what a talosctl without flags uses.
 type Access struct {
@@ -34,20 +35,13 @@ type Access struct {
 	Nodes []string
 }
 
-// clean returns access without spaces and repetitions in its lists.
-func (access Access) clean() (Access, error) {
-	var err error
-
-	if access.Nodes, err = cleanList("--nodes", access.Nodes); err != nil {
-		return Access{}, err
+// cleanList returns values without spaces and repetitions.
+func cleanList(flag string, values []string) ([]string, error) {
+	// A flag that was given an empty variable is a mistake, and no reason to ask all nodes.
+	if values != nil && len(values) == 0 {
+		return nil, fmt.Errorf("%s is empty; name some, or leave it out", flag)
 	}
 
-	access.Endpoints, err = cleanList("--endpoints", access.Endpoints)
-
-	return access, err
-}
-
-func cleanList(flag string, values []string) ([]string, error) {
 	var clean []string
 
 	for _, value := range values {
@@ -86,36 +80,19 @@ func (access Access) load() (*clientconfig.Config, string, error) {
 
 	content, err := os.ReadFile(path)
 	if err != nil {
-		return nil, "", fmt.Errorf("failed to read talosconfig: %w", err)
+		return nil, "", fmt.Errorf("failed to read talosconfig: %w; name another with "+sources, err)
 	}
 
-	config, err := parse(content)
-	if err != nil {
-		return nil, "", fmt.Errorf("failed to read talosconfig %q: it is not a talosconfig: %w", path, err)
-	}
-
-	return config, path, nil
-}
-
-func parse(content []byte) (*clientconfig.Config, error) {
 	var config clientconfig.Config
 
-	if err := yaml.Unmarshal(content, &config); err != nil {
-		return nil, err
+	if err = yaml.Unmarshal(content, &config); err != nil {
+		// What the parser says may take several lines.
+		words := strings.Join(strings.Fields(err.Error()), " ")
+
+		return nil, "", fmt.Errorf("failed to read talosconfig %q: it is not a talosconfig: %s; name another with "+sources, path, words)
 	}
 
-	// What follows does not expect these: a context that is null, and a file that is empty, as talosctl creates it.
-	for name, context := range config.Contexts {
-		if context == nil {
-			return nil, fmt.Errorf("context %q is empty", name)
-		}
-	}
-
-	if len(config.Contexts) == 0 {
-		return &config, nil
-	}
-
-	return clientconfig.FromBytes(content)
+	return &config, path, nil
 }
 
 func (access Access) path() (string, error) {
@@ -125,7 +102,7 @@ func (access Access) path() (string, error) {
 
 	paths, err := clientconfig.GetDefaultPaths()
 	if err != nil {
-		return "", fmt.Errorf("failed to find a talosconfig: %w", err)
+		return "", fmt.Errorf("failed to find a talosconfig: %w; name one with "+sources, err)
 	}
 
 	var missing []string
@@ -142,79 +119,72 @@ func (access Access) path() (string, error) {
 		missing = append(missing, path.Path)
 	}
 
-	return "", fmt.Errorf("failed to find a talosconfig: there is none at %s; name one with --talosconfig or TALOSCONFIG", strings.Join(missing, ", "))
+	return "", fmt.Errorf("failed to find a talosconfig: there is none at %s; name one with "+sources, strings.Join(missing, ", "))
 }
 
-// choose returns the context that is to be used, with what Access overrides in it.
+// choose makes the context that is to be used the current one, and returns it with what Access overrides in it.
 func (access Access) choose(config *clientconfig.Config, path string, now time.Time) (*clientconfig.Context, error) {
 	if len(config.Contexts) == 0 {
 		return nil, fmt.Errorf("talosconfig %q has no contexts; add one with 'talosctl config merge'", path)
 	}
 
-	name := cmp.Or(access.Context, config.Context)
-	if name == "" {
-		return nil, fmt.Errorf("talosconfig %q has no current context; choose one with --context: %s", path, quoted(slices.Sorted(maps.Keys(config.Contexts))))
-	}
+	config.Context = cmp.Or(access.Context, config.Context)
+	context, ok := config.Contexts[config.Context]
 
-	context, ok := config.Contexts[name]
-	if !ok {
-		return nil, fmt.Errorf("context %q is not in talosconfig %q, which has %s; choose one with --context",
-			name, path, quoted(slices.Sorted(maps.Keys(config.Contexts))))
-	}
-
-	if len(access.Endpoints) > 0 {
+	switch {
+	case config.Context == "":
+		return nil, fmt.Errorf("talosconfig %q has no current context; choose one with --context: %s", path, names(config))
+	case !ok:
+		return nil, fmt.Errorf("context %q is not in talosconfig %q, which has %s; choose one with --context", config.Context, path, names(config))
+	case context == nil:
+		return nil, fmt.Errorf("context %q of talosconfig %q is empty; choose another with --context", config.Context, path)
+	case len(access.Endpoints) > 0:
 		context.Endpoints = access.Endpoints
+	default:
+		// Before there were endpoints there was a target.
+		context.Endpoints = slices.DeleteFunc(append(context.Endpoints, context.DeprecatedTarget),
+			func(endpoint string) bool { return endpoint == "" })
 	}
 
 	if len(context.Endpoints) == 0 {
-		return nil, fmt.Errorf("context %q of talosconfig %q has no endpoints; name one with --endpoints", name, path)
+		return nil, fmt.Errorf("context %q of talosconfig %q has no endpoints; name one with --endpoints", config.Context, path)
 	}
 
 	if err := checkCertificate(context, now); err != nil {
-		return nil, fmt.Errorf("context %q of talosconfig %q: %w", name, path, err)
+		return nil, unusable(config.Context, path, err)
 	}
 
 	return context, nil
 }
 
-// checkCertificate finds out what the server would only answer by hanging up.
-func checkCertificate(context *clientconfig.Context, now time.Time) error {
-	if context.Crt == "" {
-		return nil // it has another way to authenticate
-	}
-
-	text, err := base64.StdEncoding.DecodeString(context.Crt)
-	if err != nil {
-		return fmt.Errorf("failed to decode the client certificate: %w", err)
-	}
-
-	block, _ := pem.Decode(text)
-	if block == nil {
-		return errors.New("failed to decode the client certificate: it is not PEM")
-	}
-
-	certificate, err := x509.ParseCertificate(block.Bytes)
-	if err != nil {
-		return fmt.Errorf("failed to parse the client certificate: %w", err)
-	}
-
-	if now.After(certificate.NotAfter) {
-		return fmt.Errorf("the client certificate expired at %s; make a new one with 'talosctl config new', or from a control plane's machine configuration",
-			certificate.NotAfter.UTC().Format(time.RFC3339))
-	}
-
-	if now.Before(certificate.NotBefore) {
-		return fmt.Errorf("the client certificate is not valid before %s; is the clock of this machine right?",
-			certificate.NotBefore.UTC().Format(time.RFC3339))
-	}
-
-	return nil
+// unusable is an error of the credentials in a context.
+func unusable(context, path string, err error) error {
+	return fmt.Errorf("context %q of talosconfig %q: %w; make a new talosconfig with 'talosctl config new', or from a control plane's machine configuration",
+		context, path, err)
 }
 
-func quoted(names []string) string {
-	for i, name := range names {
-		names[i] = fmt.Sprintf("%q", name)
-	}
+// checkCertificate finds out what the server would only answer by hanging up.
+func checkCertificate(context *clientconfig.Context, now time.Time) error {
+	certificate, err := client.CertificateFromConfigContext(context)
 
-	return strings.Join(names, ", ")
+	switch {
+	case err != nil:
+		return fmt.Errorf("failed to read the client certificate: %w", err)
+	case certificate == nil:
+		return nil // it has another way to authenticate
+	case now.After(certificate.Leaf.NotAfter):
+		return fmt.Errorf("the client certificate expired at %s", certificate.Leaf.NotAfter.UTC().Format(time.RFC3339))
+	case now.Before(certificate.Leaf.NotBefore):
+		return fmt.Errorf("the client certificate is not valid before %s, and the clock of this machine says %s",
+			certificate.Leaf.NotBefore.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+	default:
+		return nil
+	}
+}
+
+// names are the names of the contexts, as they are shown.
+func names(config *clientconfig.Config) string {
+	text := fmt.Sprintf("%q", slices.Sorted(maps.Keys(config.Contexts)))
+
+	return strings.ReplaceAll(strings.Trim(text, "[]"), `" "`, `", "`)
 }

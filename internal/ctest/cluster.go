@@ -40,8 +40,7 @@ type Cluster struct {
 	state    state.State
 	endpoint *talosapi.Endpoint
 
-	mu    sync.Mutex
-	nodes map[string]*Node
+	nodes sync.Map // of *Node, by name and by address
 }
 
 // Node is a node of a Cluster.
@@ -62,7 +61,7 @@ func NewCluster(tb testing.TB) *Cluster {
 	authority, err := talosapi.NewAuthority()
 	require.NoError(tb, err)
 
-	c := &Cluster{Authority: authority, folder: folder, nodes: map[string]*Node{}}
+	c := &Cluster{Authority: authority, folder: folder}
 
 	// The endpoint is a control plane node that was built without rebound.
 	local := c.add(tb, "endpoint", &cluster.Member{}, &cluster.Config{})
@@ -71,14 +70,13 @@ func NewCluster(tb testing.TB) *Cluster {
 	c.endpoint, err = talosapi.Listen(talosapi.EndpointConfig{
 		Address:   "127.0.0.1:0",
 		Authority: authority,
-		Local:     local.target(),
+		Local:     local.Target(),
 		Resolve: func(name string) (string, bool) {
-			node := c.Node(name)
-			if node == nil {
-				return "", false
+			if node := c.Node(name); node != nil {
+				return node.Target(), true
 			}
 
-			return node.target(), true
+			return "", false
 		},
 	})
 	require.NoError(tb, err)
@@ -106,7 +104,7 @@ func (c *Cluster) AddMember(tb testing.TB, name string, addresses ...netip.Addr)
 	tb.Helper()
 
 	for _, address := range addresses {
-		c.setNode(address.String(), c.Node(name))
+		c.nodes.Store(address.String(), c.Node(name))
 	}
 
 	member := cluster.NewMember(cluster.NamespaceName, name)
@@ -120,7 +118,7 @@ func (c *Cluster) add(tb testing.TB, name string, definitions ...meta.ResourceWi
 	tb.Helper()
 
 	node := &Node{state: newNodeState(tb, definitions...), path: filepath.Join(c.folder, name+".sock")}
-	c.setNode(name, node)
+	c.nodes.Store(name, node)
 
 	node.Start(tb)
 	tb.Cleanup(node.Stop)
@@ -130,17 +128,10 @@ func (c *Cluster) add(tb testing.TB, name string, definitions ...meta.ResourceWi
 
 // Node is the node of that name or address; nil if there is none.
 func (c *Cluster) Node(name string) *Node {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	node, _ := c.nodes.Load(name)
+	found, _ := node.(*Node)
 
-	return c.nodes[name]
-}
-
-func (c *Cluster) setNode(name string, node *Node) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-
-	c.nodes[name] = node
+	return found
 }
 
 // newNodeState is the state of a machine right after its boot.
@@ -171,9 +162,14 @@ func (c *Cluster) Endpoint() string { return c.endpoint.Address() }
 func (c *Cluster) Client(tb testing.TB) *client.Client {
 	tb.Helper()
 
-	config, err := c.Authority.Config("test", talosapi.ClientConfig{
-		Endpoints: []string{c.Endpoint()}, Roles: role.MakeSet(role.Reader),
-	})
+	return c.ClientWith(tb, role.MakeSet(role.Reader))
+}
+
+// ClientWith makes a client with other roles, which is closed when the test ends.
+func (c *Cluster) ClientWith(tb testing.TB, roles role.Set) *client.Client {
+	tb.Helper()
+
+	config, err := c.Authority.Config("test", talosapi.ClientConfig{Endpoints: []string{c.Endpoint()}, Roles: roles})
 	require.NoError(tb, err)
 
 	talos, err := client.New(tb.Context(), client.WithConfig(config))
@@ -252,4 +248,5 @@ func (node *Node) Reboot(tb testing.TB) {
 	node.Start(tb)
 }
 
-func (node *Node) target() string { return "unix://" + node.path }
+// Target is where gRPC finds the node.
+func (node *Node) Target() string { return "unix://" + node.path }

@@ -9,12 +9,18 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/cosi-project/runtime/pkg/resource"
+	"github.com/cosi-project/runtime/api/v1alpha1"
 	"github.com/cosi-project/runtime/pkg/resource/meta"
 	"github.com/cosi-project/runtime/pkg/safe"
 	"github.com/cosi-project/runtime/pkg/state"
+	"github.com/siderolabs/talos/pkg/machinery/api/machine"
+	"github.com/siderolabs/talos/pkg/machinery/constants"
 	"github.com/siderolabs/talos/pkg/machinery/role"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 )
 
@@ -26,47 +32,82 @@ func accessRule(st state.State) state.FilteringRule {
 			return status.Error(codes.PermissionDenied, "write access is not allowed")
 		}
 
-		if err := checkType(ctx, st, access.ResourceType); err != nil {
-			return err
+		definition, err := safe.StateGetByID[*meta.ResourceDefinition](ctx, st, strings.ToLower(access.ResourceType))
+		if err != nil {
+			return unsupported("resource type", access.ResourceType, err)
 		}
 
-		return checkNamespace(ctx, st, access.ResourceNamespace)
-	}
-}
+		if definition.TypedSpec().Sensitivity != meta.NonSensitive && !forwardedRoles(ctx).Includes(role.Admin) {
+			return errNotAuthorized
+		}
 
-func checkType(ctx context.Context, st state.State, resourceType resource.Type) error {
-	definition, err := safe.StateGetByID[*meta.ResourceDefinition](ctx, st, strings.ToLower(resourceType))
-	if state.IsNotFoundError(err) {
-		return status.Errorf(codes.PermissionDenied, "resource type %q is not supported", resourceType)
-	}
+		if _, err = safe.StateGetByID[*meta.Namespace](ctx, st, access.ResourceNamespace); err != nil {
+			return unsupported("namespace", access.ResourceNamespace, err)
+		}
 
-	if err != nil {
-		return fmt.Errorf("failed to read the definition of resource type %q: %w", resourceType, err)
-	}
-
-	switch sensitivity := definition.TypedSpec().Sensitivity; sensitivity {
-	case meta.NonSensitive:
 		return nil
-	case meta.Sensitive:
-		if forwardedRoles(ctx).Includes(role.Admin) {
-			return nil
-		}
-
-		return errNotAuthorized
-	default:
-		return fmt.Errorf("unexpected sensitivity %q", sensitivity)
 	}
 }
 
-func checkNamespace(ctx context.Context, st state.State, namespace resource.Namespace) error {
-	_, err := safe.StateGetByID[*meta.Namespace](ctx, st, namespace)
+// unsupported is what a client is told when the definition of something cannot be read.
+func unsupported(kind, name string, err error) error {
 	if state.IsNotFoundError(err) {
-		return status.Errorf(codes.PermissionDenied, "namespace %q is not supported", namespace)
+		return status.Errorf(codes.PermissionDenied, "%s %q is not supported", kind, name)
 	}
 
-	if err != nil {
-		return fmt.Errorf("failed to read the definition of namespace %q: %w", namespace, err)
+	return fmt.Errorf("failed to read the definition of %s %q: %w", kind, name, err)
+}
+
+var errNotAuthorized = status.Error(codes.PermissionDenied, "not authorized")
+
+// authorize returns an error unless the caller has a role for the method. Some are for readers, the rest for admins.
+func authorize(ctx context.Context, method string) error {
+	allowed := role.MakeSet(role.Admin)
+
+	switch method {
+	case v1alpha1.State_Get_FullMethodName, v1alpha1.State_List_FullMethodName, v1alpha1.State_Watch_FullMethodName,
+		machine.MachineService_Version_FullMethodName:
+		allowed = role.MakeSet(role.Admin, role.Operator, role.Reader)
+	}
+
+	if !allowed.IncludesAny(forwardedRoles(ctx)) {
+		return errNotAuthorized
 	}
 
 	return nil
+}
+
+func authorizeUnary(ctx context.Context, request any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+	if err := authorize(ctx, info.FullMethod); err != nil {
+		return nil, err
+	}
+
+	return next(ctx, request)
+}
+
+func authorizeStream(service any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+	if err := authorize(stream.Context(), info.FullMethod); err != nil {
+		return err
+	}
+
+	return next(service, stream)
+}
+
+// forwardedRoles returns the roles that an endpoint forwarded with the call.
+func forwardedRoles(ctx context.Context) role.Set {
+	// Roles that this version does not know are part of the set and match nothing.
+	roles, _ := role.Parse(metadata.ValueFromIncomingContext(ctx, constants.APIAuthzRoleMetadataKey))
+
+	return roles
+}
+
+// certificateRoles returns the roles that the certificate of an endpoint's caller names as its organizations. Every
+// caller has one: the handshake has verified it.
+func certificateRoles(ctx context.Context) role.Set {
+	caller, _ := peer.FromContext(ctx)
+	certificate := caller.AuthInfo.(credentials.TLSInfo).State.PeerCertificates[0]
+
+	roles, _ := role.Parse(certificate.Subject.Organization)
+
+	return roles
 }

@@ -6,121 +6,76 @@ package talosapi_test
 
 import (
 	"context"
+	"crypto/tls"
 	"testing"
+	"time"
 
 	"github.com/cosi-project/runtime/pkg/resource"
 	"github.com/cosi-project/runtime/pkg/safe"
 	"github.com/cosi-project/runtime/pkg/state"
 	"github.com/siderolabs/talos/pkg/machinery/client"
+	clientconfig "github.com/siderolabs/talos/pkg/machinery/client/config"
+	"github.com/siderolabs/talos/pkg/machinery/constants"
+	clusterres "github.com/siderolabs/talos/pkg/machinery/resources/cluster"
 	"github.com/siderolabs/talos/pkg/machinery/resources/k8s"
 	"github.com/siderolabs/talos/pkg/machinery/role"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/types/known/emptypb"
 
+	"github.com/talos-rebound/rebound/internal/ctest"
 	"github.com/talos-rebound/rebound/internal/talosapi"
 	"github.com/talos-rebound/rebound/pkg/resources/recovery"
 )
 
-func TestAReaderReadsTheResourcesOfEveryNode(t *testing.T) {
-	t.Parallel()
-
-	c := newCluster(t)
-
-	for name, roles := range map[string]role.Set{
-		"reader": reader, "operator": role.MakeSet(role.Operator), "admin": admin,
-	} {
-		talos := c.client(t, roles)
-
-		for _, node := range []string{first, second} {
-			ctx := client.WithNode(deadline(t), node)
-
-			got, err := safe.StateGetByID[*recovery.RecoveryStatus](ctx, talos.COSI, recovery.RecoveryStatusID)
-			require.NoError(t, err, name)
-			assert.Equal(t, node, got.TypedSpec().NodeName)
-
-			list, err := safe.StateListAll[*recovery.RecoveryStatus](ctx, talos.COSI)
-			require.NoError(t, err, name)
-			require.Equal(t, 1, list.Len())
-			assert.Equal(t, node, list.Get(0).TypedSpec().NodeName)
-		}
-	}
-}
-
 func TestAWatchFollowsTheNodeThatItNames(t *testing.T) {
 	t.Parallel()
 
-	c := newCluster(t)
-	talos := c.client(t, reader)
-
+	cluster := newCluster(t)
+	node := cluster.Node(second)
 	events := make(chan safe.WrappedStateEvent[*recovery.RecoveryStatus])
-	require.NoError(t, safe.StateWatch(client.WithNode(deadline(t), second), talos.COSI,
+
+	require.NoError(t, safe.StateWatch(client.WithNode(deadline(t), second), cluster.Client(t).COSI,
 		recovery.NewRecoveryStatus().Metadata(), events))
 
-	initial := <-events
-	require.Equal(t, state.Created, initial.Type(), "%v", initial.Error())
+	next := func() string {
+		event := <-events
+		got, err := event.Resource()
+		require.NoError(t, err, "%v", event.Error())
 
-	c.machines[first].say(t, "not watched")
-	c.machines[second].say(t, "one")
-	assert.Equal(t, "one", nextMessage(t, events))
+		return got.TypedSpec().Message
+	}
 
-	c.machines[second].off()
-	c.machines[second].say(t, "two")
-	c.machines[second].on(t)
-	assert.Equal(t, "two", nextMessage(t, events), "the client resumes where it was as long as the state is the same")
-}
+	assert.Empty(t, next())
 
-// say changes the message of a node's status.
-func (m *machine) say(t *testing.T, message string) {
-	t.Helper()
+	cluster.Node(first).Say(t, recovery.RecoveryStatusSpec{Message: "not watched"})
+	node.Say(t, recovery.RecoveryStatusSpec{Message: "one"})
+	assert.Equal(t, "one", next())
 
-	_, err := safe.StateUpdateWithConflicts(t.Context(), m.state, recovery.NewRecoveryStatus().Metadata(),
-		func(r *recovery.RecoveryStatus) error {
-			r.TypedSpec().Message = message
-
-			return nil
-		})
-	require.NoError(t, err)
-}
-
-func nextMessage(t *testing.T, events <-chan safe.WrappedStateEvent[*recovery.RecoveryStatus]) string {
-	t.Helper()
-
-	event := <-events
-	require.Equal(t, state.Updated, event.Type(), "%v", event.Error())
-
-	got, err := event.Resource()
-	require.NoError(t, err)
-
-	return got.TypedSpec().Message
-}
-
-func TestWhatIsNotThereIsNotFound(t *testing.T) {
-	t.Parallel()
-
-	_, err := safe.StateGetByID[*recovery.DaemonSetRecovery](client.WithNode(deadline(t), second),
-		newCluster(t).client(t, reader).COSI, "kube-system/cilium")
-	assert.True(t, state.IsNotFoundError(err), "%v", err)
+	node.Stop()
+	node.Say(t, recovery.RecoveryStatusSpec{Message: "two"})
+	node.Start(t)
+	assert.Equal(t, "two", next(), "the client resumes where it was as long as the state is the same")
 }
 
 func TestNobodyWrites(t *testing.T) {
 	t.Parallel()
 
-	c := newCluster(t)
+	cluster := newCluster(t)
 
-	for _, tc := range []struct {
-		name    string
+	for name, tc := range map[string]struct {
 		roles   role.Set
 		message string
 	}{
-		{name: "an admin is told that nothing is written", roles: admin, message: "code = PermissionDenied desc = write access is not allowed"},
-		{name: "a reader is told that it is not for readers", roles: reader, message: "code = PermissionDenied desc = not authorized"},
+		"an admin is told that nothing is written":    {admin, "code = PermissionDenied desc = write access is not allowed"},
+		"a reader is told that it is not for readers": {reader, "code = PermissionDenied desc = not authorized"},
 	} {
-		t.Run(tc.name, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 
-			st, ctx := c.client(t, tc.roles).COSI, client.WithNode(deadline(t), second)
+			st, ctx := cluster.ClientWith(t, tc.roles).COSI, client.WithNode(deadline(t), second)
 
 			// The client takes this code for an owner's conflict, and keeps of the status only the words.
 			assert.ErrorContains(t, st.Create(ctx, recovery.NewDaemonSetRecovery("kube-system/cilium")), tc.message)
@@ -133,92 +88,173 @@ func TestNobodyWrites(t *testing.T) {
 func TestWhatIsNotDefinedIsNotSupported(t *testing.T) {
 	t.Parallel()
 
-	st, ctx := newCluster(t).client(t, admin).COSI, client.WithNode(deadline(t), second)
-
+	st, ctx := newCluster(t).ClientWith(t, admin).COSI, client.WithNode(deadline(t), second)
 	undefined := resource.NewMetadata(recovery.NamespaceName, k8s.NodenameType, k8s.NodenameID, resource.VersionUndefined)
-	_, err := st.Get(ctx, undefined)
-	assertStatus(t, err, codes.PermissionDenied, `resource type "Nodenames.kubernetes.talos.dev" is not supported`)
 
-	_, err = st.List(ctx, undefined)
-	assertStatus(t, err, codes.PermissionDenied, `resource type "Nodenames.kubernetes.talos.dev" is not supported`)
+	for call, read := range map[string]func() error{
+		"get": func() error {
+			_, err := st.Get(ctx, undefined)
 
-	err = st.Watch(ctx, undefined, make(chan state.Event))
-	assertStatus(t, err, codes.PermissionDenied, `resource type "Nodenames.kubernetes.talos.dev" is not supported`)
+			return err
+		},
+		"list": func() error {
+			_, err := st.List(ctx, undefined)
 
-	_, err = st.List(ctx, resource.NewMetadata("elsewhere", recovery.RecoveryStatusType, "", resource.VersionUndefined))
-	assertStatus(t, err, codes.PermissionDenied, `namespace "elsewhere" is not supported`)
-}
-
-func TestWhatIsSensitiveIsForAdmins(t *testing.T) {
-	t.Parallel()
-
-	c := newCluster(t)
-	ctx := client.WithNode(deadline(t), second)
-
-	_, err := safe.StateGetByID[*k8s.NodeLabelSpec](ctx, c.client(t, admin).COSI, "rack")
-	require.NoError(t, err)
-
-	for _, roles := range []role.Set{reader, role.MakeSet(role.Operator)} {
-		_, err = safe.StateGetByID[*k8s.NodeLabelSpec](ctx, c.client(t, roles).COSI, "rack")
-		assertStatus(t, err, codes.PermissionDenied, "not authorized")
+			return err
+		},
+		"watch": func() error { return st.Watch(ctx, undefined, make(chan state.Event)) },
+	} {
+		t.Log(call)
+		assertStatus(t, read(), codes.PermissionDenied, `resource type "Nodenames.kubernetes.talos.dev" is not supported`)
 	}
+
+	_, err := st.List(ctx, resource.NewMetadata("elsewhere", recovery.RecoveryStatusType, "", resource.VersionUndefined))
+	assertStatus(t, err, codes.PermissionDenied, `namespace "elsewhere" is not supported`)
+
+	_, err = st.Get(ctx, recovery.NewDaemonSetRecovery("kube-system/cilium").Metadata())
+	assert.True(t, state.IsNotFoundError(err), "what is defined and not there is not found: %v", err)
 }
 
+// TestRolesComeFromTheCertificate covers what a client is without a role, and what it cannot claim to be.
 func TestRolesComeFromTheCertificate(t *testing.T) {
 	t.Parallel()
 
-	c := newCluster(t)
+	cluster := newCluster(t)
 
-	for _, tc := range []struct {
-		name  string
-		roles role.Set
+	for name, tc := range map[string]struct {
+		roles     role.Set
+		claims    role.Role
+		read      codes.Code
+		sensitive codes.Code
 	}{
-		{name: "without a role"},
-		{name: "with a role for something else", roles: role.MakeSet(role.EtcdBackup)},
-		{name: "with a role that lets apids speak for others", roles: role.MakeSet(role.Impersonator)},
+		"an admin":                          {roles: admin},
+		"an admin who claims less":          {roles: admin, claims: role.EtcdBackup},
+		"an operator":                       {roles: operator, sensitive: codes.PermissionDenied},
+		"a reader":                          {roles: reader, sensitive: codes.PermissionDenied},
+		"a reader who claims more":          {roles: reader, claims: role.Admin, sensitive: codes.PermissionDenied},
+		"a reader who claims less":          {roles: reader, claims: role.EtcdBackup, sensitive: codes.PermissionDenied},
+		"no role":                           {read: codes.PermissionDenied, sensitive: codes.PermissionDenied},
+		"no role and a claim":               {claims: role.Admin, read: codes.PermissionDenied, sensitive: codes.PermissionDenied},
+		"a role for something else":         {roles: role.MakeSet(role.EtcdBackup), read: codes.PermissionDenied, sensitive: codes.PermissionDenied},
+		"the role of apids, to claim":       {roles: role.MakeSet(role.Impersonator), claims: role.Admin, read: codes.PermissionDenied, sensitive: codes.PermissionDenied},
+		"the role of apids without a claim": {roles: role.MakeSet(role.Impersonator), read: codes.PermissionDenied, sensitive: codes.PermissionDenied},
 	} {
-		t.Run(tc.name, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 
-			talos := c.client(t, tc.roles)
+			talos, ctx := cluster.ClientWith(t, tc.roles), deadline(t)
 
-			for _, ctx := range []context.Context{
-				client.WithNode(deadline(t), second), claiming(client.WithNode(deadline(t), second), role.Admin),
-			} {
-				_, err := safe.StateGetByID[*recovery.RecoveryStatus](ctx, talos.COSI, recovery.RecoveryStatusID)
-				assertStatus(t, err, codes.PermissionDenied, "not authorized")
+			if tc.claims != "" {
+				ctx = metadata.AppendToOutgoingContext(ctx, constants.APIAuthzRoleMetadataKey, string(tc.claims))
+			}
 
-				_, err = talos.MachineClient.Version(ctx, &emptypb.Empty{})
-				assertStatus(t, err, codes.PermissionDenied, "not authorized")
+			got, readErr := nodeName(client.WithNode(ctx, second), talos)
+			list, listErr := safe.StateListAll[*recovery.RecoveryStatus](client.WithNode(ctx, first), talos.COSI)
+			_, versionErr := talos.MachineClient.Version(client.WithNode(ctx, second), &emptypb.Empty{})
+			_, sensitiveErr := safe.StateGetByID[*clusterres.Config](ctx, talos.COSI, clusterres.ConfigID)
+
+			for _, call := range []struct {
+				err  error
+				want codes.Code
+			}{{readErr, tc.read}, {listErr, tc.read}, {versionErr, tc.read}, {sensitiveErr, tc.sensitive}} {
+				if call.want == codes.OK {
+					assert.NoError(t, call.err)
+				} else {
+					assertStatus(t, call.err, call.want, "not authorized")
+				}
+			}
+
+			if tc.read == codes.OK {
+				assert.Equal(t, second, got)
+				require.Equal(t, 1, list.Len())
+				assert.Equal(t, first, list.Get(0).TypedSpec().NodeName)
 			}
 		})
 	}
-
-	t.Run("and what a reader claims to be changes nothing", func(t *testing.T) {
-		t.Parallel()
-
-		talos, ctx := c.client(t, reader), claiming(client.WithNode(deadline(t), second), role.Admin)
-
-		_, err := safe.StateGetByID[*k8s.NodeLabelSpec](ctx, talos.COSI, "rack")
-		assertStatus(t, err, codes.PermissionDenied, "not authorized")
-
-		ctx = claiming(client.WithNode(deadline(t), second), role.EtcdBackup)
-
-		_, err = safe.StateGetByID[*recovery.RecoveryStatus](ctx, talos.COSI, recovery.RecoveryStatusID)
-		assert.NoError(t, err)
-	})
 }
 
 func TestEverythingElseIsUnimplemented(t *testing.T) {
 	t.Parallel()
 
-	c := newCluster(t)
+	talos := newCluster(t).ClientWith(t, admin)
 
-	_, err := c.client(t, admin).MachineClient.Memory(deadline(t), &emptypb.Empty{})
-	assertStatus(t, err, codes.Unimplemented, "")
+	for _, ctx := range []context.Context{
+		deadline(t), client.WithNode(deadline(t), second), client.WithNodes(deadline(t), first, second),
+	} {
+		_, err := talos.MachineClient.Memory(ctx, &emptypb.Empty{})
+		assertStatus(t, err, codes.Unimplemented, "")
 
-	_, err = c.client(t, admin).TimeClient.Time(deadline(t), &emptypb.Empty{})
-	assertStatus(t, err, codes.Unimplemented, "")
+		_, err = talos.TimeClient.Time(ctx, &emptypb.Empty{})
+		assertStatus(t, err, codes.Unimplemented, "")
+	}
 
-	assert.NotPanics(t, func() { talosapi.NewMachine(talosapi.MachineConfig{State: c.machines[first].state}).Stop() })
+	assert.NotPanics(t, func() { talosapi.NewMachine(talosapi.MachineConfig{}).Stop() })
+}
+
+// configure makes a client configuration whose only context is called lab.
+func configure(t *testing.T, authority *talosapi.Authority, cluster *ctest.Cluster, options talosapi.ClientConfig) *clientconfig.Config {
+	t.Helper()
+
+	options.Endpoints = []string{cluster.Endpoint()}
+	options.Roles = admin
+
+	config, err := authority.Config("lab", options)
+	require.NoError(t, err)
+
+	return config
+}
+
+func TestOnlyValidCertificatesOfTheAuthorityAreTakenIn(t *testing.T) {
+	t.Parallel()
+
+	cluster := newCluster(t)
+
+	foreign, err := talosapi.NewAuthority()
+	require.NoError(t, err)
+
+	valid := configure(t, cluster.Authority, cluster, talosapi.ClientConfig{})
+
+	// A foreigner who is ready to believe the endpoint, which does not make the endpoint believe the foreigner.
+	trusting := configure(t, foreign, cluster, talosapi.ClientConfig{})
+	trusting.Contexts["lab"].CA = valid.Contexts["lab"].CA
+
+	anonymous := configure(t, cluster.Authority, cluster, talosapi.ClientConfig{})
+	anonymous.Contexts["lab"].Crt, anonymous.Contexts["lab"].Key = "", ""
+
+	for name, config := range map[string]*clientconfig.Config{
+		"an expired certificate": configure(t, cluster.Authority, cluster, talosapi.ClientConfig{
+			NotBefore: time.Now().Add(-2 * time.Hour), Lifetime: time.Hour,
+		}),
+		"a certificate from the future": configure(t, cluster.Authority, cluster, talosapi.ClientConfig{
+			NotBefore: time.Now().Add(time.Hour),
+		}),
+		"a client of another authority":      configure(t, foreign, cluster, talosapi.ClientConfig{}),
+		"a certificate of another authority": trusting,
+		"no certificate":                     anonymous,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			_, err := nodeName(client.WithNode(deadline(t), second), newClient(t, config))
+			assertStatus(t, err, codes.Unavailable, "")
+		})
+	}
+}
+
+func TestOldTLSIsRefused(t *testing.T) {
+	t.Parallel()
+
+	cluster := newCluster(t)
+
+	certificate, err := client.CertificateFromConfigContext(
+		configure(t, cluster.Authority, cluster, talosapi.ClientConfig{}).Contexts["lab"])
+	require.NoError(t, err)
+
+	//nolint:gosec // that it is too old and does not care whom it talks to is the point
+	dialer := tls.Dialer{Config: &tls.Config{
+		MaxVersion: tls.VersionTLS12, InsecureSkipVerify: true, Certificates: []tls.Certificate{*certificate},
+	}}
+
+	_, err = dialer.DialContext(deadline(t), "tcp", cluster.Endpoint())
+	assert.ErrorContains(t, err, "protocol version")
 }

@@ -5,9 +5,9 @@
 package talosapi
 
 import (
+	"cmp"
 	"crypto/tls"
 	stdx509 "crypto/x509"
-	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -17,16 +17,12 @@ import (
 	"github.com/siderolabs/talos/pkg/machinery/role"
 )
 
-// DefaultLifetime is for how long a client's certificate holds if nothing else is asked for.
-const DefaultLifetime = 24 * time.Hour
-
 // authorityLifetime is for how long an authority and the certificates of its endpoints hold: that of Talos' own.
 const authorityLifetime = 10 * 365 * 24 * time.Hour
 
 // Authority signs what a Talos cluster's own authority signs: the certificates of its endpoints and of their clients.
 type Authority struct {
-	ca   *x509.CertificateAuthority
-	pool *stdx509.CertPool
+	ca *x509.CertificateAuthority
 }
 
 // NewAuthority makes an authority with a new ed25519 key. No two of them believe each other's certificates.
@@ -40,10 +36,7 @@ func NewAuthority() (*Authority, error) {
 		return nil, fmt.Errorf("failed to create a certificate authority: %w", err)
 	}
 
-	pool := stdx509.NewCertPool()
-	pool.AddCert(ca.Crt)
-
-	return &Authority{ca: ca, pool: pool}, nil
+	return &Authority{ca: ca}, nil
 }
 
 // ClientConfig says who a client is and where it finds the cluster.
@@ -60,7 +53,7 @@ type ClientConfig struct {
 	// NotBefore is when the certificate begins to hold, now if zero.
 	NotBefore time.Time
 
-	// Lifetime is for how long it holds from then on, DefaultLifetime if zero.
+	// Lifetime is for how long it holds from then on, a day if zero.
 	Lifetime time.Duration
 }
 
@@ -71,9 +64,7 @@ func (a *Authority) Config(context string, options ClientConfig) (*clientconfig.
 		options.NotBefore = time.Now()
 	}
 
-	if options.Lifetime == 0 {
-		options.Lifetime = DefaultLifetime
-	}
+	options.Lifetime = cmp.Or(options.Lifetime, 24*time.Hour)
 
 	pair, err := x509.NewKeyPair(a.ca,
 		x509.Organization(options.Roles.Strings()...),
@@ -92,29 +83,26 @@ func (a *Authority) Config(context string, options ClientConfig) (*clientconfig.
 	return config, nil
 }
 
-// serverTLS returns how an endpoint proves to be itself at an address, and demands the same of its clients. At every
-// address it is also the machine itself.
-func (a *Authority) serverTLS(address net.Addr) (*tls.Config, error) {
-	tcp, ok := address.(*net.TCPAddr)
-	if !ok {
-		return nil, fmt.Errorf("failed to sign a certificate for %q: %w", address, errors.New("it is no TCP address"))
-	}
-
+// serverTLS returns how an endpoint on loopback proves to be itself, and demands the same of its clients.
+func (a *Authority) serverTLS() (*tls.Config, error) {
 	pair, err := x509.NewKeyPair(a.ca,
-		x509.IPAddresses([]net.IP{tcp.IP, net.IPv4(127, 0, 0, 1), net.IPv6loopback}),
+		x509.IPAddresses([]net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}),
 		x509.DNSNames([]string{"localhost"}),
 		x509.NotAfter(a.ca.Crt.NotAfter),
 		x509.KeyUsage(stdx509.KeyUsageDigitalSignature),
 		x509.ExtKeyUsage([]stdx509.ExtKeyUsage{stdx509.ExtKeyUsageServerAuth}),
 	)
 	if err != nil {
-		return nil, fmt.Errorf("failed to sign a certificate for %q: %w", address, err)
+		return nil, fmt.Errorf("failed to sign the certificate of an endpoint: %w", err)
 	}
+
+	pool := stdx509.NewCertPool()
+	pool.AddCert(a.ca.Crt)
 
 	return &tls.Config{
 		MinVersion:   tls.VersionTLS13,
 		Certificates: []tls.Certificate{*pair.Certificate},
 		ClientAuth:   tls.RequireAndVerifyClientCert,
-		ClientCAs:    a.pool,
+		ClientCAs:    pool,
 	}, nil
 }

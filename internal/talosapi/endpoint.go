@@ -8,18 +8,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
-	"sync"
+	"os"
 
 	"github.com/siderolabs/grpc-proxy/proxy"
 	"github.com/siderolabs/talos/pkg/machinery/constants"
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 )
 
-// EndpointConfig says where an endpoint is and which machines it leads to.
+// EndpointConfig says where an endpoint is and which machines it leads to. Only Resolve may be left out.
 type EndpointConfig struct {
-	// Address is the TCP address to listen on. "127.0.0.1:0" picks a free port.
+	// Address is the TCP address to listen on, which has to be on loopback. "127.0.0.1:0" picks a free port.
 	Address string
 
 	// Authority signs the endpoint's certificate, and those of the clients that it takes in.
@@ -36,67 +38,82 @@ type EndpointConfig struct {
 
 // Endpoint is the apid of a control plane node.
 type Endpoint struct {
+	server  *grpc.Server
 	address string
-	close   func() error
+	wait    func() error
 }
 
 // Listen starts an endpoint. It serves until it is closed. Machines may come up later, go away and come back: calls for
 // one that is away fail at once with Unavailable.
 func Listen(config EndpointConfig) (*Endpoint, error) {
-	switch {
-	case config.Authority == nil:
-		return nil, errors.New("an endpoint needs an authority")
-	case config.Local == "":
-		return nil, errors.New("an endpoint needs a local machine")
-	}
-
-	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", config.Address)
+	tlsConfig, err := config.Authority.serverTLS()
 	if err != nil {
-		return nil, fmt.Errorf("failed to listen on %q: %w", config.Address, err)
+		return nil, err
 	}
 
-	tlsConfig, err := config.Authority.serverTLS(listener.Addr())
-	if err != nil {
-		return nil, errors.Join(err, listener.Close())
-	}
-
-	var (
-		machines connections
-		routes   = &router{local: config.Local, resolve: config.Resolve, connections: &machines}
-		server   = grpc.NewServer(
-			grpc.Creds(credentials.NewTLS(tlsConfig)),
-			grpc.ForceServerCodecV2(proxy.Codec()),
-			grpc.UnknownServiceHandler(proxy.TransparentHandler(routes.direct, proxy.WithStreamedDetector(isStreamed))),
-			grpc.MaxRecvMsgSize(constants.GRPCMaxMessageSize),
-			grpc.WaitForHandlers(true),
-		)
-		served = make(chan error, 1)
+	server := grpc.NewServer(
+		grpc.Creds(credentials.NewTLS(tlsConfig)),
+		grpc.ForceServerCodecV2(proxy.Codec()),
+		grpc.UnknownServiceHandler(proxy.TransparentHandler((&router{local: config.Local, resolve: config.Resolve}).direct)),
+		grpc.MaxRecvMsgSize(constants.GRPCMaxMessageSize),
+		grpc.WaitForHandlers(true),
 	)
 
-	go func() { served <- server.Serve(listener) }()
+	wait, address, err := serve(context.Background(), server, "tcp", config.Address)
+	if err != nil {
+		return nil, err
+	}
 
-	return &Endpoint{
-		address: listener.Addr().String(),
-		close: sync.OnceValue(func() error {
-			server.Stop()
-
-			err := <-served
-			if errors.Is(err, grpc.ErrServerStopped) {
-				err = nil
-			}
-
-			return errors.Join(err, machines.close())
-		}),
-	}, nil
+	return &Endpoint{server: server, address: address.String(), wait: wait}, nil
 }
 
 // Address returns the host and the port that the endpoint listens on.
-func (e *Endpoint) Address() string {
-	return e.address
+func (e *Endpoint) Address() string { return e.address }
+
+// Close cancels the calls that are under way and waits for them. If serving had ended before, the error says why.
+// Closing again returns the same.
+func (e *Endpoint) Close() error {
+	e.server.Stop()
+
+	return e.wait()
 }
 
-// Close cancels the calls that are under way, waits for them, and closes the connections to the machines. The error is
-// also that of serving, had it ended before; closing again returns the same one.
-func (e *Endpoint) Close() error {
-	return e.close()
+// Serve serves server on the unix socket at path until ctx is done, and then stops it for good: serving again takes a
+// new server. A socket that an earlier process left there is replaced; whatever else is there stays, and is an error.
+//
+// Clients can connect once Serve has returned. wait blocks until the server has stopped, its handlers have returned and
+// the path is free again. It returns an error only if something else than ctx has ended it, and the same one every time.
+func Serve(ctx context.Context, server *grpc.Server, path string) (wait func() error, err error) {
+	if info, err := os.Lstat(path); err == nil && info.Mode().Type() == fs.ModeSocket {
+		if err = os.Remove(path); err != nil {
+			return nil, fmt.Errorf("failed to remove old socket: %w", err)
+		}
+	}
+
+	wait, _, err = serve(ctx, server, "unix", path)
+	if err == nil {
+		context.AfterFunc(ctx, server.Stop)
+	}
+
+	return wait, err
+}
+
+// serve serves server until it is stopped. wait blocks until then and returns why it ended earlier, if it did.
+func serve(ctx context.Context, server *grpc.Server, network, address string) (wait func() error, bound net.Addr, err error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, network, address)
+	if err != nil {
+		return nil, nil, fmt.Errorf("failed to listen on %q: %w", address, err)
+	}
+
+	var group errgroup.Group
+
+	group.Go(func() error {
+		if err := server.Serve(listener); !errors.Is(err, grpc.ErrServerStopped) {
+			return err
+		}
+
+		return nil
+	})
+
+	return group.Wait, listener.Addr(), nil
 }

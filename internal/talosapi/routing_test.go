@@ -6,31 +6,34 @@ package talosapi_test
 
 import (
 	"context"
-	"io"
+	"net"
+	"os"
+	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/cosi-project/runtime/pkg/safe"
-	"github.com/siderolabs/talos/pkg/machinery/api/common"
 	machineapi "github.com/siderolabs/talos/pkg/machinery/api/machine"
 	"github.com/siderolabs/talos/pkg/machinery/client"
+	clusterres "github.com/siderolabs/talos/pkg/machinery/resources/cluster"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/talos-rebound/rebound/internal/talosapi"
-	"github.com/talos-rebound/rebound/pkg/resources/recovery"
 )
 
 func TestTheLocalMachineAnswersWhenNoNodeIsNamed(t *testing.T) {
 	t.Parallel()
 
-	talos := newCluster(t).client(t, reader)
+	talos := newCluster(t).ClientWith(t, admin)
 
-	got, err := safe.StateGetByID[*recovery.RecoveryStatus](deadline(t), talos.COSI, recovery.RecoveryStatusID)
+	got, err := safe.StateGetByID[*clusterres.Config](deadline(t), talos.COSI, clusterres.ConfigID)
 	require.NoError(t, err)
-	assert.Equal(t, first, got.TypedSpec().NodeName)
+	assert.False(t, got.TypedSpec().DiscoveryEnabled)
 
 	reply, err := talos.Version(deadline(t))
 	require.NoError(t, err)
@@ -42,34 +45,29 @@ func TestTheLocalMachineAnswersWhenNoNodeIsNamed(t *testing.T) {
 func TestResourcesAreReadFromOneNodeAtATime(t *testing.T) {
 	t.Parallel()
 
-	talos := newCluster(t).client(t, admin)
+	talos := newCluster(t).Client(t)
+	many := "one-2-many proxying is not supported for method /cosi.resource.State/Get"
 
-	for _, ctx := range []context.Context{
-		client.WithNodes(deadline(t), first, second), client.WithNodes(deadline(t), second),
+	for _, tc := range []struct {
+		ctx     context.Context
+		code    codes.Code
+		message string
+	}{
+		{client.WithNodes(deadline(t), first, second), codes.InvalidArgument, many},
+		{client.WithNodes(deadline(t), second), codes.InvalidArgument, many},
+		{metadata.AppendToOutgoingContext(deadline(t), "node", first, "node", second), codes.InvalidArgument, "node metadata must be single-valued"},
+		{client.WithNode(deadline(t), unknown), codes.Unavailable, "dns: A record lookup error: lookup worker-x: no such host"},
 	} {
-		_, err := safe.StateGetByID[*recovery.RecoveryStatus](ctx, talos.COSI, recovery.RecoveryStatusID)
-		assertStatus(t, err, codes.InvalidArgument, "one-2-many proxying is not supported for method /cosi.resource.State/Get")
+		_, err := nodeName(tc.ctx, talos)
+		assertStatus(t, err, tc.code, tc.message)
 	}
-
-	_, err := safe.StateGetByID[*recovery.RecoveryStatus](
-		metadata.AppendToOutgoingContext(deadline(t), "node", first, "node", second), talos.COSI, recovery.RecoveryStatusID)
-	assertStatus(t, err, codes.InvalidArgument, "node metadata must be single-valued")
-}
-
-func TestANodeThatDoesNotExistIsUnavailable(t *testing.T) {
-	t.Parallel()
-
-	_, err := safe.StateGetByID[*recovery.RecoveryStatus](client.WithNode(deadline(t), unknown),
-		newCluster(t).client(t, admin).COSI, recovery.RecoveryStatusID)
-	assertStatus(t, err, codes.Unavailable, "")
-	assert.ErrorContains(t, err, unknown)
 }
 
 func TestTheVersionsOfManyNodesAreOneReply(t *testing.T) {
 	t.Parallel()
 
-	c := newCluster(t)
-	talos := c.client(t, reader)
+	cluster := newCluster(t)
+	talos := cluster.Client(t)
 
 	reply, err := talos.Version(client.WithNodes(deadline(t), first, second))
 	require.NoError(t, err)
@@ -80,7 +78,7 @@ func TestTheVersionsOfManyNodesAreOneReply(t *testing.T) {
 		assert.True(t, message.GetFeatures().GetRbac())
 	}
 
-	c.machines[second].off()
+	cluster.Node(second).Stop()
 
 	reply, err = talos.MachineClient.Version(client.WithNodes(deadline(t), unknown, second, first), &emptypb.Empty{})
 	require.NoError(t, err, "an error of one node is not an error of the call")
@@ -102,10 +100,6 @@ func TestTheVersionsOfManyNodesAreOneReply(t *testing.T) {
 	reply, err = talos.Version(client.WithNodes(deadline(t), second, first))
 	assert.ErrorContains(t, err, second, "the client makes errors of such messages again")
 	assert.Equal(t, []string{first}, hostnames(reply))
-
-	reply, err = c.client(t, reader).Version(client.WithNodes(deadline(t), second))
-	assert.ErrorContains(t, err, second)
-	assert.Empty(t, hostnames(reply))
 }
 
 func hostnames(reply *machineapi.VersionResponse) []string {
@@ -118,53 +112,53 @@ func hostnames(reply *machineapi.VersionResponse) []string {
 	return names
 }
 
-func TestStreamsOfManyNodesCarryTheirErrors(t *testing.T) {
+func TestAMachineThatWasAwayIsBackAtOnce(t *testing.T) {
 	t.Parallel()
 
-	stream, err := newCluster(t).client(t, admin).MachineClient.Dmesg(
-		client.WithNodes(deadline(t), first, unknown), &machineapi.DmesgRequest{})
-	require.NoError(t, err)
+	cluster := newCluster(t)
+	talos, ctx := cluster.Client(t), client.WithNode(deadline(t), second)
 
-	got := map[string]codes.Code{}
+	for range 3 {
+		_, err := nodeName(ctx, talos)
+		require.NoError(t, err)
 
-	for {
-		var data *common.Data
+		cluster.Node(second).Stop()
 
-		if data, err = stream.Recv(); err != nil {
-			break
-		}
+		start := time.Now()
+		_, err = nodeName(ctx, talos)
+		assertStatus(t, err, codes.Unavailable, "")
+		require.Less(t, time.Since(start), time.Second, "a machine that is away is not waited for")
 
-		got[data.GetMetadata().GetHostname()] = codes.Code(data.GetMetadata().GetStatus().GetCode())
+		cluster.Node(second).Start(t)
 	}
-
-	require.ErrorIs(t, err, io.EOF)
-	assert.Equal(t, map[string]codes.Code{first: codes.Unimplemented, unknown: codes.Unavailable}, got)
 }
 
 func TestAnEndpointThatDoesNotForwardAnswersForItself(t *testing.T) {
 	t.Parallel()
 
-	c := newCluster(t)
+	cluster := newCluster(t)
 
 	worker, err := talosapi.Listen(talosapi.EndpointConfig{
-		Address: "127.0.0.1:0", Authority: c.authority, Local: "unix://" + c.machines[second].path,
+		Address: "127.0.0.1:0", Authority: cluster.Authority, Local: cluster.Node(second).Target(),
 	})
 	require.NoError(t, err)
 
-	config, err := c.authority.Config("worker", talosapi.ClientConfig{Endpoints: []string{worker.Address()}, Roles: reader})
+	config, err := cluster.Authority.Config("worker", talosapi.ClientConfig{Endpoints: []string{worker.Address()}, Roles: reader})
 	require.NoError(t, err)
 
 	talos := newClient(t, config)
 
-	got, err := safe.StateGetByID[*recovery.RecoveryStatus](deadline(t), talos.COSI, recovery.RecoveryStatusID)
+	got, err := nodeName(deadline(t), talos)
 	require.NoError(t, err)
-	assert.Equal(t, second, got.TypedSpec().NodeName)
+	assert.Equal(t, second, got)
 
-	_, err = talos.Version(client.WithNode(deadline(t), first))
-	assertStatus(t, err, codes.PermissionDenied, "no request forwarding")
+	for _, ctx := range []context.Context{client.WithNode(deadline(t), first), client.WithNodes(deadline(t), first)} {
+		_, err = talos.Version(ctx)
+		assertStatus(t, err, codes.PermissionDenied, "no request forwarding")
+	}
 
-	_, err = talos.Version(client.WithNodes(deadline(t), first))
-	assertStatus(t, err, codes.PermissionDenied, "no request forwarding")
+	_, err = talosapi.Listen(talosapi.EndpointConfig{Address: worker.Address(), Authority: cluster.Authority})
+	require.ErrorContains(t, err, "failed to listen on")
 
 	require.NoError(t, worker.Close())
 	assert.NoError(t, worker.Close(), "closing twice is closing once")
@@ -173,18 +167,41 @@ func TestAnEndpointThatDoesNotForwardAnswersForItself(t *testing.T) {
 	assertStatus(t, err, codes.Unavailable, "")
 }
 
-func TestAnEndpointNeedsWhatItCannotDoWithout(t *testing.T) {
+func TestServingReplacesTheSocketOfADeadProcess(t *testing.T) {
 	t.Parallel()
 
-	authority, err := talosapi.NewAuthority()
+	path := filepath.Join(t.TempDir(), "machine.sock")
+
+	dead, err := net.ListenUnix("unix", &net.UnixAddr{Name: path})
 	require.NoError(t, err)
 
-	for message, config := range map[string]talosapi.EndpointConfig{
-		"an endpoint needs an authority":    {Address: "127.0.0.1:0", Local: "unix:///machine.sock"},
-		"an endpoint needs a local machine": {Address: "127.0.0.1:0", Authority: authority},
-		`failed to listen on "nowhere": `:   {Address: "nowhere", Authority: authority, Local: "unix:///machine.sock"},
-	} {
-		_, err = talosapi.Listen(config)
-		assert.ErrorContains(t, err, message)
-	}
+	dead.SetUnlinkOnClose(false)
+	require.NoError(t, dead.Close())
+	require.FileExists(t, path)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+
+	wait, err := talosapi.Serve(ctx, grpc.NewServer(), path)
+	require.NoError(t, err)
+
+	cancel()
+
+	require.NoError(t, wait())
+	assert.NoFileExists(t, path)
+	assert.NoError(t, wait(), "waiting twice is waiting once")
+}
+
+func TestServingLeavesWhatIsNoSocket(t *testing.T) {
+	t.Parallel()
+
+	path := filepath.Join(t.TempDir(), "notes")
+	require.NoError(t, os.WriteFile(path, nil, 0o600))
+
+	_, err := talosapi.Serve(t.Context(), grpc.NewServer(), path)
+	require.ErrorContains(t, err, "address already in use")
+	assert.FileExists(t, path)
+
+	_, err = talosapi.Serve(t.Context(), grpc.NewServer(), filepath.Join(path, "machine.sock"))
+	assert.Error(t, err)
 }
