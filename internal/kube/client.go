@@ -13,6 +13,7 @@ import (
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/clientcmd"
 )
 
@@ -44,6 +45,7 @@ const (
 type Client struct {
 	core        corev1client.CoreV1Interface
 	transport   *http.Transport
+	transform   cache.TransformFunc
 	syncTimeout time.Duration
 }
 
@@ -97,7 +99,7 @@ func Open(path string) (*Client, error) {
 		return nil, fmt.Errorf("failed to use kubeconfig %q: %w", path, err)
 	}
 
-	return &Client{core: core, transport: transport, syncTimeout: syncTimeout}, nil
+	return &Client{core: core, transport: transport, transform: trim, syncTimeout: syncTimeout}, nil
 }
 
 // load reads the kubeconfig at path and nothing else: clientcmd's own short cut takes the service account of the pod that

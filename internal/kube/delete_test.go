@@ -112,7 +112,7 @@ func denied(code int32, reason metav1.StatusReason) *apierrors.StatusError {
 }
 
 // The caller looks before every request whether it may still be sent.
-func TestDeletePodSendsOneRequestEvenIfTheServerSaysWhenToComeBack(t *testing.T) {
+func TestDeletePodSendsOneRequestEvenIfToldToComeBack(t *testing.T) {
 	t.Parallel()
 
 	var requests atomic.Int32

@@ -10,12 +10,12 @@ import (
 
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
 )
 
 var (
 	Trim    = trim
 	FactsOf = factsOf
-	Guarded = guarded
 )
 
 // DeleteTimeout is how long a delete may take, AnswerTimeout how long the first bytes of any answer may.
@@ -29,6 +29,9 @@ func (c *Client) SetTransport(transport http.RoundTripper) (err error) {
 
 	return err
 }
+
+// SetTransform replaces what every pod of a watch goes through. It is to be called before the watch.
+func (c *Client) SetTransform(transform cache.TransformFunc) { c.transform = transform }
 
 // SetSyncTimeout shortens how long a watch may take to tell of all pods. It is to be called before the watch.
 func (c *Client) SetSyncTimeout(timeout time.Duration) { c.syncTimeout = timeout }

@@ -44,6 +44,14 @@ func TestBootIDIsThatOfTheNode(t *testing.T) {
 func TestBootIDFails(t *testing.T) {
 	t.Parallel()
 
+	refused := func(err *apierrors.StatusError) func(*testing.T) *kube.Client {
+		return func(t *testing.T) *kube.Client {
+			t.Helper()
+
+			return serve(t, refusing(err)).open(t)
+		}
+	}
+
 	for _, tc := range []struct {
 		name string
 		open func(*testing.T) *kube.Client
@@ -55,20 +63,12 @@ func TestBootIDFails(t *testing.T) {
 	}{
 		{
 			name: "when the node does not exist",
-			open: func(t *testing.T) *kube.Client {
-				t.Helper()
-
-				return serve(t, refusing(apierrors.NewNotFound(nodes, node))).open(t)
-			},
+			open: refused(apierrors.NewNotFound(nodes, node)),
 			is: apierrors.IsNotFound, want: `nodes "worker-1" not found`,
 		},
 		{
 			name: "when the node is another's",
-			open: func(t *testing.T) *kube.Client {
-				t.Helper()
-
-				return serve(t, refusing(apierrors.NewForbidden(nodes, node, errors.New("not yours")))).open(t)
-			},
+			open: refused(apierrors.NewForbidden(nodes, node, errors.New("not yours"))),
 			is: kube.IsRefused, want: "not yours",
 		},
 		{
@@ -85,11 +85,7 @@ func TestBootIDFails(t *testing.T) {
 		},
 		{
 			name: "when the server does not accept the certificate",
-			open: func(t *testing.T) *kube.Client {
-				t.Helper()
-
-				return serve(t, refusing(apierrors.NewUnauthorized("Unauthorized"))).open(t)
-			},
+			open: refused(apierrors.NewUnauthorized("Unauthorized")),
 			is: apierrors.IsUnauthorized, identity: true, want: "Unauthorized",
 		},
 		{

@@ -45,7 +45,7 @@ func (c *Client) WatchPods(ctx context.Context, node string, changed func([]reco
 	store, informer := cache.NewInformerWithOptions(cache.InformerOptions{
 		ListerWatcher: c.podsOf(node, fail),
 		ObjectType:    &corev1.Pod{},
-		Transform:     guarded(trim, fail),
+		Transform:     guarded(c.transform, fail),
 		Handler: cache.ResourceEventHandlerFuncs{
 			AddFunc:    func(any) { wake() },
 			UpdateFunc: func(any, any) { wake() },
