@@ -64,12 +64,12 @@ func TestBootIDFails(t *testing.T) {
 		{
 			name: "when the node does not exist",
 			open: refused(apierrors.NewNotFound(nodes, node)),
-			is: apierrors.IsNotFound, want: `nodes "worker-1" not found`,
+			is:   apierrors.IsNotFound, want: `nodes "worker-1" not found`,
 		},
 		{
 			name: "when the node is another's",
 			open: refused(apierrors.NewForbidden(nodes, node, errors.New("not yours"))),
-			is: kube.IsRefused, want: "not yours",
+			is:   kube.IsRefused, want: "not yours",
 		},
 		{
 			name: "when the server is away",
@@ -86,7 +86,7 @@ func TestBootIDFails(t *testing.T) {
 		{
 			name: "when the server does not accept the certificate",
 			open: refused(apierrors.NewUnauthorized("Unauthorized")),
-			is: apierrors.IsUnauthorized, identity: true, want: "Unauthorized",
+			is:   apierrors.IsUnauthorized, identity: true, want: "Unauthorized",
 		},
 		{
 			// In TLS 1.3 the client is done with the handshake before it is told, and its next write may fail first.
