@@ -68,6 +68,18 @@ func TestFetchAsksTheEndpointIfNoNodeIsNamed(t *testing.T) {
 	assert.Equal(t, check.OutcomeUnsupported, answers[0].Outcome, "the endpoint is a stock node")
 }
 
+func TestFetchThatIsCutShortDoesNotClaimToHaveWaited(t *testing.T) {
+	t.Parallel()
+
+	cluster := ctest.NewCluster(t)
+	cluster.AddNode(t, "worker").Hang(t)
+
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+
+	assert.EqualError(t, check.Fetch(ctx, cluster.Client(t).COSI, check.Nodes("worker"))[0].Err, "no answer in time")
+}
+
 func TestFetchIsRefusedWithoutARole(t *testing.T) {
 	t.Parallel()
 
