@@ -6,6 +6,8 @@ package recovery_test
 
 import (
 	"errors"
+	"runtime/debug"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -240,18 +242,38 @@ func TestAPanicIsAProblemAndNotTheEndOfMachined(t *testing.T) {
 		t.Run(tc.call, func(t *testing.T) {
 			boot(t, func(m *machine) {
 				m.cluster.panics = tc.call
-				m.cluster.create("cilium", leftover)
-				m.up()
+				m.upWith("cilium", leftover)
 				assert.Equal(t, tc.message, m.status().Message)
 
 				after(time.Second)
 				assert.Len(t, m.cluster.deleted(), 1)
 
 				m.cluster.become(t, "cilium", ready)
-				after(10 * time.Second)
-				assert.Equal(t, specs.PhaseRecovered, m.phase())
+				m.recovers()
 				assert.Empty(t, m.cluster.panics, "it has panicked")
 			})
 		})
 	}
+}
+
+// A clock that is given as an option is called under a lock.
+func TestAPanicInTheClockKeepsNoLock(t *testing.T) {
+	var panicked atomic.Bool
+
+	clock := func() time.Time {
+		if strings.Contains(string(debug.Stack()), ".WatchPods(") && panicked.CompareAndSwap(false, true) {
+			panic("clock")
+		}
+
+		return time.Now()
+	}
+
+	boot(t, func(m *machine) {
+		m.upWith("cilium", leftover)
+		assert.Equal(t, "panic: clock", m.status().Message)
+		after(time.Second)
+
+		assert.True(t, panicked.Load())
+		assert.Len(t, m.cluster.deleted(), 1)
+	}, recovery.WithClock(clock))
 }
