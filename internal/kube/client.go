@@ -29,8 +29,8 @@ const (
 	// pod (measured in hack/lab). The API server gives the whole of it 34 s (requestTimeoutUpperBound of k8s.io/apiserver
 	// 1.36): so the last word is the server's.
 	deleteTimeout = 40 * time.Second
-	// syncTimeout bounds the time until a watch has told of all pods, which begins with the server's answer and ends with a
-	// bookmark. Every later request of the watch is bounded by the transport, until the server has answered it.
+	// syncTimeout bounds the time until a watch has listed all pods. A server that streams the list ends it with a bookmark,
+	// which it may never send. Later requests of the watch are bounded by the transport, until the server begins its answer.
 	syncTimeout = 60 * time.Second
 
 	contentType       = "application/vnd.kubernetes.protobuf"
@@ -67,7 +67,7 @@ func Open(path string) (*Client, error) {
 	config.UserAgent = UserAgent
 	config.ContentType = contentType
 	config.AcceptContentTypes = acceptContentType
-	// The caller deletes a few pods at a time; to hold those up here would only hide it.
+	// The caller deletes a few pods at a time; a limit in the client would only hide that.
 	config.QPS = -1
 
 	// Left as files, the certificate would be read at every handshake, and nothing would look at it before the first.
