@@ -13,6 +13,7 @@ import (
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/clientcmd"
 )
 
@@ -28,8 +29,8 @@ const (
 	// pod (measured in hack/lab). The API server gives the whole of it 34 s (requestTimeoutUpperBound of k8s.io/apiserver
 	// 1.36): so the last word is the server's.
 	deleteTimeout = 40 * time.Second
-	// syncTimeout bounds the time until a watch has told of all pods, which begins with the server's answer and ends with a
-	// bookmark. Every later request of the watch is bounded by the transport, until the server has answered it.
+	// syncTimeout bounds the time until a watch has listed all pods. A server that streams the list ends it with a bookmark,
+	// which it may never send. Later requests of the watch are bounded by the transport, until the server begins its answer.
 	syncTimeout = 60 * time.Second
 
 	contentType       = "application/vnd.kubernetes.protobuf"
@@ -44,6 +45,7 @@ const (
 type Client struct {
 	core        corev1client.CoreV1Interface
 	transport   *http.Transport
+	transform   cache.TransformFunc
 	syncTimeout time.Duration
 }
 
@@ -76,7 +78,7 @@ func OpenConfig(config *rest.Config) (*Client, error) {
 	config.UserAgent = UserAgent
 	config.ContentType = contentType
 	config.AcceptContentTypes = acceptContentType
-	// The caller deletes a few pods at a time; to hold those up here would only hide it.
+	// The caller deletes a few pods at a time; a limit in the client would only hide that.
 	config.QPS = -1
 
 	// Left as files, the certificate would be read at every handshake, and nothing would look at it before the first.
@@ -108,7 +110,7 @@ func OpenConfig(config *rest.Config) (*Client, error) {
 		return nil, err
 	}
 
-	return &Client{core: core, transport: transport, syncTimeout: syncTimeout}, nil
+	return &Client{core: core, transport: transport, transform: trim, syncTimeout: syncTimeout}, nil
 }
 
 // load reads the kubeconfig at path and nothing else: clientcmd's own short cut takes the service account of the pod that

@@ -30,7 +30,7 @@ func TestOpenTells(t *testing.T) {
 		return func(t *testing.T) string {
 			t.Helper()
 
-			path := filepath.Join(t.TempDir(), "kubeconfig")
+			path := filepath.Join(t.TempDir(), "file")
 			require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
 
 			return path
@@ -45,15 +45,6 @@ func TestOpenTells(t *testing.T) {
 				edit(t, config.Clusters["default"], config.AuthInfos["default"])
 			})
 		}
-	}
-
-	file := func(t *testing.T, content string) string {
-		t.Helper()
-
-		path := filepath.Join(t.TempDir(), "file.pem")
-		require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
-
-		return path
 	}
 
 	for _, tc := range []struct {
@@ -106,7 +97,7 @@ func TestOpenTells(t *testing.T) {
 			edited(func(t *testing.T, _ *clientcmdapi.Cluster, user *clientcmdapi.AuthInfo) {
 				t.Helper()
 
-				user.ClientCertificateData, user.ClientCertificate = nil, file(t, "garbage")
+				user.ClientCertificateData, user.ClientCertificate = nil, written("garbage")(t)
 				user.ClientKeyData, user.ClientKey = nil, user.ClientCertificate
 			}), "failed to find any PEM data in certificate input",
 		},

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -112,7 +113,7 @@ func denied(code int32, reason metav1.StatusReason) *apierrors.StatusError {
 }
 
 // The caller looks before every request whether it may still be sent.
-func TestDeletePodSendsOneRequestEvenIfTheServerSaysWhenToComeBack(t *testing.T) {
+func TestDeletePodSendsOneRequestEvenIfToldToComeBack(t *testing.T) {
 	t.Parallel()
 
 	var requests atomic.Int32
@@ -133,10 +134,20 @@ func TestDeletePodSendsOneRequestEvenIfTheServerSaysWhenToComeBack(t *testing.T)
 func TestDeletePodWaitsForTheServersOwnTimeout(t *testing.T) {
 	t.Parallel()
 
-	const server = 34 * time.Second
+	const answerTime = 34 * time.Second
 
-	assert.Greater(t, kube.DeleteTimeout, server)
-	assert.Greater(t, serve(t, newAPI().ServeHTTP).open(t).AnswerTimeout(), server)
+	path := serve(t, succeeding).kubeconfig(t)
+
+	synctest.Test(t, func(t *testing.T) {
+		client := open(t, path)
+		assert.Greater(t, client.AnswerTimeout(), answerTime)
+
+		require.NoError(t, client.SetTransport(direct{http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			time.Sleep(answerTime)
+			succeeding(w, r)
+		})}))
+		assert.NoError(t, client.DeletePod(t.Context(), failed))
+	})
 }
 
 func TestDeletePodEndsWithItsContext(t *testing.T) {

@@ -10,17 +10,15 @@ import (
 
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
 )
 
 var (
 	Trim    = trim
 	FactsOf = factsOf
-	Guarded = guarded
 )
 
-// DeleteTimeout is how long a delete may take, AnswerTimeout how long the first bytes of any answer may.
-const DeleteTimeout = deleteTimeout
-
+// AnswerTimeout is how long the first bytes of any answer may take.
 func (c *Client) AnswerTimeout() time.Duration { return c.transport.ResponseHeaderTimeout }
 
 // SetTransport replaces what requests are sent with.
@@ -29,6 +27,12 @@ func (c *Client) SetTransport(transport http.RoundTripper) (err error) {
 
 	return err
 }
+
+// Transform is what every pod of a watch goes through.
+func (c *Client) Transform() cache.TransformFunc { return c.transform }
+
+// SetTransform replaces it. It is to be called before the watch.
+func (c *Client) SetTransform(transform cache.TransformFunc) { c.transform = transform }
 
 // SetSyncTimeout shortens how long a watch may take to tell of all pods. It is to be called before the watch.
 func (c *Client) SetSyncTimeout(timeout time.Duration) { c.syncTimeout = timeout }

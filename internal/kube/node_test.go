@@ -86,6 +86,14 @@ func TestNodeTellsAShutdown(t *testing.T) {
 func TestNodeFails(t *testing.T) {
 	t.Parallel()
 
+	refused := func(err *apierrors.StatusError) func(*testing.T) *kube.Client {
+		return func(t *testing.T) *kube.Client {
+			t.Helper()
+
+			return serve(t, refusing(err)).open(t)
+		}
+	}
+
 	for _, tc := range []struct {
 		name string
 		open func(*testing.T) *kube.Client
@@ -97,21 +105,13 @@ func TestNodeFails(t *testing.T) {
 	}{
 		{
 			name: "when the node does not exist",
-			open: func(t *testing.T) *kube.Client {
-				t.Helper()
-
-				return serve(t, refusing(apierrors.NewNotFound(nodes, node))).open(t)
-			},
-			is: apierrors.IsNotFound, want: `nodes "worker-1" not found`,
+			open: refused(apierrors.NewNotFound(nodes, node)),
+			is:   apierrors.IsNotFound, want: `nodes "worker-1" not found`,
 		},
 		{
 			name: "when the node is another's",
-			open: func(t *testing.T) *kube.Client {
-				t.Helper()
-
-				return serve(t, refusing(apierrors.NewForbidden(nodes, node, errors.New("not yours")))).open(t)
-			},
-			is: kube.IsRefused, want: "not yours",
+			open: refused(apierrors.NewForbidden(nodes, node, errors.New("not yours"))),
+			is:   kube.IsRefused, want: "not yours",
 		},
 		{
 			name: "when the server is away",
@@ -127,12 +127,8 @@ func TestNodeFails(t *testing.T) {
 		},
 		{
 			name: "when the server does not accept the certificate",
-			open: func(t *testing.T) *kube.Client {
-				t.Helper()
-
-				return serve(t, refusing(apierrors.NewUnauthorized("Unauthorized"))).open(t)
-			},
-			is: apierrors.IsUnauthorized, identity: true, want: "Unauthorized",
+			open: refused(apierrors.NewUnauthorized("Unauthorized")),
+			is:   apierrors.IsUnauthorized, identity: true, want: "Unauthorized",
 		},
 		{
 			// In TLS 1.3 the client is done with the handshake before it is told, and its next write may fail first.

@@ -133,7 +133,7 @@ func isTrue(c *corev1.PodCondition) bool { return c != nil && c.Status == corev1
 
 func isFalse(c *corev1.PodCondition) bool { return c != nil && c.Status == corev1.ConditionFalse }
 
-// isMirror is true for a pod with the annotation, whatever its value; so do the kubelet and NodeRestriction tell them.
+// isMirror is true for a pod with the annotation, whatever its value, as it is to the kubelet and NodeRestriction.
 func isMirror(pod *corev1.Pod) bool {
 	_, ok := pod.Annotations[corev1.MirrorPodAnnotationKey]
 

@@ -271,10 +271,12 @@ func TestAPodIsTrimmedToItsFacts(t *testing.T) {
 	}
 }
 
-func TestTrimKeepsNothingElse(t *testing.T) {
+func TestAClientKeepsNothingElse(t *testing.T) {
 	t.Parallel()
 
-	object := trimmed(t, pod(annotated("example.org/note", "a long story"), owned(owner("v1", "Node", nil))))
+	client := serve(t, succeeding).open(t)
+	object, err := client.Transform()(pod(annotated("example.org/note", "a long story"), owned(owner("v1", "Node", nil))))
+	require.NoError(t, err)
 
 	assert.Equal(t, &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{

@@ -25,8 +25,8 @@ import (
 // WatchPods calls changed with all pods of the node, in no particular order, first when they have been listed and then
 // after every change, from one goroutine at a time. Changes in quick succession may come as one.
 //
-// It returns when ctx ends, with nil, or when a request fails, with the reason. It does not retry: to be told nothing
-// must never look like nothing happens, and the identity may have to be read anew. What it started ends with it.
+// It returns nil when ctx ends, and the reason when a request fails. It does not retry: a watch that is broken must not
+// look like one without news, and the identity may have to be read anew. All that it started has ended when it returns.
 func (c *Client) WatchPods(ctx context.Context, node string, changed func([]recovery.Pod)) error {
 	watching, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
@@ -45,7 +45,7 @@ func (c *Client) WatchPods(ctx context.Context, node string, changed func([]reco
 	store, informer := cache.NewInformerWithOptions(cache.InformerOptions{
 		ListerWatcher: c.podsOf(node, fail),
 		ObjectType:    &corev1.Pod{},
-		Transform:     guarded(trim, fail),
+		Transform:     guarded(c.transform, fail),
 		Handler: cache.ResourceEventHandlerFuncs{
 			AddFunc:    func(any) { wake() },
 			UpdateFunc: func(any, any) { wake() },
@@ -85,8 +85,8 @@ func (c *Client) WatchPods(ctx context.Context, node string, changed func([]reco
 	}
 }
 
-// failure is why the watch ended: nil if its caller wanted it to. The reason itself does not tell, as the net package
-// lets its time-outs pass for the end of a context.
+// failure is why the watch ended; nil if its caller ended it. Only ctx tells that: to errors.Is, a time-out of the net
+// package is the end of a context too.
 func failure(ctx, watching context.Context, node string) error {
 	if ctx.Err() == nil {
 		return fmt.Errorf("failed to watch the pods of node %q: %w", node, context.Cause(watching))
@@ -140,7 +140,7 @@ func recoverTo(err *error, fail func(error)) {
 	}
 }
 
-// judge reports an error that ends the watch, and returns what to tell client-go. That is not the error itself, as it
+// judge reports an error that ends the watch, and returns what to tell client-go. That is not the error itself: client-go
 // sleeps on some of them, even when the context has ended.
 func judge(ctx context.Context, err error, options metav1.ListOptions, fail func(error)) error {
 	if err == nil || isRecoverable(err, options) {
@@ -165,7 +165,7 @@ func isRecoverable(err error, options metav1.ListOptions) bool {
 
 // witness is a transport that reports its errors to the context of the request, if that asks for it, before client-go
 // sees them. client-go takes a connection that is closed or not made in time for the end of a watch and tries again, for
-// good and without a word. This is what a load balancer without a server behind it looks like, such as Talos' KubePrism.
+// ever and without a word. This is what a load balancer without a server behind it looks like, such as Talos' KubePrism.
 type witness struct{ http.RoundTripper }
 
 type witnessKey struct{}

@@ -16,10 +16,9 @@ import (
 // after the other to tell it.
 const clockTolerance = time.Second
 
-// followClock moves what was published to the present clock, if that was set since. The time since the kernel started is
-// the same on every clock, and so is the time between two moments of one boot: to move them all by as much as the time of
-// the boot keeps every wait as long as it was. (A pause of a virtual machine that CLOCK_BOOTTIME does not count looks
-// the same, and is treated the same.)
+// followClock moves the published times to the present clock, if that was set since. All of them move by as much as the
+// time of the boot did, so every wait stays as long as it was. (A pause of a virtual machine that CLOCK_BOOTTIME does not
+// count looks the same, and is treated the same.)
 func (p *planner) followClock() {
 	p.bootedAt = p.facts.Boot.Time.UTC().Round(0)
 
@@ -54,10 +53,10 @@ func move(step time.Duration, times ...*time.Time) {
 	}
 }
 
-// isFromThisBoot tells whether the kubelet saw the pod first in this boot. What it wrote before the clock was set is still
-// on the old one. So the earliest time of the boot counts: rather a leftover is taken for a pod of this boot than the
-// other way round, as its reason tells a leftover as well. Before the kubelet came up first, the clock may have been
-// anything.
+// isFromThisBoot tells whether the kubelet first saw the pod in this boot. The times of pods do not move when the clock is
+// set. So they are compared with the earliest time of the boot: that may take a leftover for a pod of this boot, and its
+// reason still tells what it is, but it takes no pod of this boot for a leftover. What the clock said before the kubelet
+// first came up does not count, as that may have been anything.
 //
 // A pod that was shut down cannot have started in the future: the clock was ahead before this boot.
 func (p *planner) isFromThisBoot(pod Pod) bool {

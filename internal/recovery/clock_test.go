@@ -42,7 +42,7 @@ func TestAWaitIsAsLongAsItWasHoweverTheClockIsSet(t *testing.T) {
 		{"for the settle time after a recovery", []edit{record(recoveredJustNow), pods(replacement(true, "Running"))}, 10 * time.Second},
 		{"for a replacement", []edit{record(deleted(0))}, 2 * time.Minute},
 		{"for a replacement that nothing promises", []edit{listed(time.Hour), record(deleted(2 * time.Minute))}, 13 * time.Minute},
-		{"for the next try of a delete", []edit{record(blocked), pods(failed(because("NodeShutdown")))}, 5 * time.Second},
+		{"for the next try of a delete", []edit{record(blocked), pods(leftover())}, 5 * time.Second},
 	} {
 		for name, by := range map[string]time.Duration{"not at all": 0, "back": -time.Hour, "forward": time.Hour} {
 			t.Run(tc.name+", set "+name, func(t *testing.T) {
@@ -86,14 +86,14 @@ func TestAKubeletRestartIsNoticedThoughTheClockWasSetBack(t *testing.T) {
 	f := facts(recovered(), step(-time.Hour))
 	require.Equal(t, specs.PhaseRecovered, recovery.Plan(f, later).Status.Phase)
 
-	f.Gate.KubeletStart, f.Link.SyncedAt = "second", later
+	f.Gate.KubeletStart, f.Link.SyncedAt = "earlier than the first", later
 	assert.Equal(t, specs.PhaseRecovering, recovery.Plan(f, later).Status.Phase)
 }
 
 func TestTheClockMayBeSetBetweenADeleteAndTheDecisionOnIt(t *testing.T) {
 	t.Parallel()
 
-	f := facts(record(attempted(nil)), pods(failed(because("NodeShutdown"))), outcome(recovery.ResultRefused, "no"), step(-time.Hour))
+	f := facts(record(attempted(nil)), pods(leftover()), outcome(recovery.ResultRefused, "no"), step(-time.Hour))
 
 	assert.Equal(t, now.Add(-time.Hour+5*time.Second), recovery.Plan(f, now.Add(-time.Hour)).LookAgain)
 }
@@ -143,7 +143,7 @@ func TestNothingIsPutOffBeyondItsOwnBound(t *testing.T) {
 	t.Run("a pod that was shut down in the future is deleted now", func(t *testing.T) {
 		t.Parallel()
 
-		assert.Len(t, deletes(recovery.Plan(facts(pods(failed(because("NodeShutdown"), ahead))), now)), 1)
+		assert.Len(t, deletes(recovery.Plan(facts(pods(leftover(ahead))), now)), 1)
 	})
 
 	t.Run("a pod that was rejected in the future waits for its turn only", func(t *testing.T) {
@@ -166,7 +166,7 @@ func TestNothingIsPutOffBeyondItsOwnBound(t *testing.T) {
 func TestLeftoversOfAShutdownAreNotCappedThoughTheClockWasAhead(t *testing.T) {
 	t.Parallel()
 
-	f := facts(record(rejections(10)), pods(failed(because("NodeShutdown"), sinceBoot(time.Hour))))
+	f := facts(record(rejections(10)), pods(leftover(sinceBoot(time.Hour))))
 	assert.Len(t, deletes(recovery.Plan(f, now)), 1)
 
 	f = facts(pods(failed(because("Evicted"), sinceBoot(time.Hour))))

@@ -49,8 +49,8 @@ func (p *planner) planDaemonSet(rec specs.DaemonSetRecovery, pods []*Verdict) (s
 	return p.follow(rec, pods), true
 }
 
-// isHistory tells whether the record is about what was over before this start of the kubelet, and there is no pod any more:
-// the DaemonSet may have been deleted long ago. A pod that is gone because of this start is there to be seen as Failed.
+// isHistory tells whether the record was finished before this start of the kubelet and its DaemonSet has no pod here: it may
+// have been deleted long ago. (A pod that this start cost the DaemonSet would still be there, as Failed.)
 func (p *planner) isHistory(rec specs.DaemonSetRecovery, pods []*Verdict) bool {
 	return len(pods) == 0 && !rec.FinishedAt.IsZero() && rec.FinishedAt.Before(p.startedAt)
 }
@@ -96,8 +96,8 @@ func (p *planner) leftAlone(rec specs.DaemonSetRecovery, v *Verdict) specs.Daemo
 	return p.finish(rec)
 }
 
-// finish enters since when nothing is left to do about a DaemonSet that has a pod here. If that was so before this start of
-// the kubelet, it is so anew: what becomes of the pod from now on is no history.
+// finish enters since when nothing is left to do about a DaemonSet that has a pod here. A time before this start of the
+// kubelet is replaced: with it, the record would count as history as soon as that pod is gone.
 func (p *planner) finish(rec specs.DaemonSetRecovery) specs.DaemonSetRecovery {
 	if rec.FinishedAt.Before(p.startedAt) {
 		rec.FinishedAt = p.now

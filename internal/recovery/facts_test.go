@@ -131,6 +131,11 @@ func failed(edits ...func(*recovery.Pod)) recovery.Pod {
 	return podOf("cilium", "cilium-old", append([]func(*recovery.Pod){func(p *recovery.Pod) { p.UID = "uid-old" }}, edits...)...)
 }
 
+// leftover is the Failed pod of most tests: the kubelet rejected it while it was shutting down.
+func leftover(edits ...func(*recovery.Pod)) recovery.Pod {
+	return failed(append([]func(*recovery.Pod){because("NodeShutdown")}, edits...)...)
+}
+
 func because(reason string) func(*recovery.Pod) { return func(p *recovery.Pod) { p.Reason = reason } }
 
 // sinceBoot makes the pod one that the kubelet saw first that long after the boot.

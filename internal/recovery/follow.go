@@ -78,7 +78,7 @@ func replacementOf(rec specs.DaemonSetRecovery, pods []*Verdict) *Verdict {
 
 func isReplacement(rec specs.DaemonSetRecovery, class Class, pod Pod) bool {
 	return class == ClassAlive && !pod.Deleting &&
-		(pod.Owner.UID == rec.UID || !rec.FailedPodCreatedAt.IsZero() && !pod.Created.Before(rec.FailedPodCreatedAt))
+		(pod.Owner.UID == rec.UID || !pod.Created.Before(rec.FailedPodCreatedAt))
 }
 
 // awaitReplacement decides whether to wait on for a replacement, or to conclude that there will be none.

@@ -207,6 +207,18 @@ func TestWhatDidNotComeBackIsNoticedWhenAPod(t *testing.T) {
 	}
 }
 
+func TestWhatWasOverBeforeAnotherDaemonSetCameBackIsHistory(t *testing.T) {
+	t.Parallel()
+
+	// Its DaemonSet has been deleted since.
+	over := before(func(rec *specs.DaemonSetRecovery) { rec.FinishedAt = booted.Add(50 * time.Second) })
+	decision := recovery.Plan(released(recordOf("kube-system/proxy", over), pods(replacement(true, "Running"))), now.Add(time.Hour))
+
+	assert.Equal(t, specs.DaemonSetPhaseRecovered, decision.DaemonSets[id].Phase)
+	assert.Equal(t, over, decision.DaemonSets["kube-system/proxy"])
+	assert.Equal(t, now.Add(time.Hour), decision.Status.StartedAt)
+}
+
 func TestWhatHasAPodAfterTheKubeletCameIsNoHistory(t *testing.T) {
 	t.Parallel()
 

@@ -179,7 +179,7 @@ func TestARecordIsUnchangedByAPassThatFindsNothingNew(t *testing.T) {
 	t.Parallel()
 
 	for _, f := range []recovery.Facts{
-		facts(pods(failed(because("NodeShutdown")))),
+		facts(pods(leftover())),
 		facts(pods(failed(because("UnexpectedAdmissionError"), sinceBoot(time.Minute))), record(rejections(5))),
 		facts(pods(replacement(false, "Pending"))),
 		facts(record(deleted(time.Second))),

@@ -75,7 +75,8 @@ type planner struct {
 	facts Facts
 	now   time.Time
 	local Obstacle
-	// startedAt is since when the node's pods are looked at after this start of the kubelet.
+	// startedAt is when the node's pods were first looked at after this start of the kubelet, or again after they had
+	// recovered.
 	startedAt time.Time
 	// bootedAt is the time of this boot, leftoversBefore the earliest one that it had while the kubelet was up.
 	bootedAt, leftoversBefore time.Time
@@ -145,8 +146,8 @@ func (p *planner) isSameKubelet() bool {
 // isReleased tells whether the record is about a DaemonSet that did not come back.
 func isReleased(rec specs.DaemonSetRecovery) bool { return rec.Phase == specs.DaemonSetPhaseReleased }
 
-// hasMoreToHear tells whether the connection is still of use when the node has recovered. What did not come back may still
-// come, or fail. And a delete may be under way whose effect was seen before its answer.
+// hasMoreToHear tells whether the connection is still of use when the node has recovered. A pod that did not come back may
+// come yet, or fail. And the answer to a delete may be outstanding, though its effect was seen.
 func (p *planner) hasMoreToHear(records map[string]specs.DaemonSetRecovery) bool {
 	for _, rec := range records {
 		if isReleased(rec) {

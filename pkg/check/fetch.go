@@ -9,66 +9,62 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/cosi-project/runtime/pkg/safe"
 	"github.com/cosi-project/runtime/pkg/state"
 	"github.com/siderolabs/talos/pkg/machinery/client"
-	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	"github.com/talos-rebound/rebound/pkg/resources/recovery"
 )
 
-// Talos gives an attempt of a cluster check 5 s (interval of its PollingCondition). 500 nodes fit in that even if none
-// of them answers: two rounds of 250, 2 s each.
+// Nodes are asked all at once, and have the same time to answer, however many they are. That time fits in an attempt of a
+// cluster check, to which Talos gives 5 s (interval of its PollingCondition). One that is down takes all of it, so it is
+// short for few nodes; many share the CPU of whoever asks and of the endpoint.
 const (
-	// parallelRequests is how many nodes are asked at once.
-	parallelRequests = 250
-	// nodeTimeout is how long one node may take to answer.
-	nodeTimeout = 2 * time.Second
+	// minTimeout is how long a few nodes may take to answer, maxTimeout how long any number of them may.
+	minTimeout = 2 * time.Second
+	maxTimeout = 4 * time.Second
+	// nodesPerSecond is how many nodes make it a second longer.
+	nodesPerSecond = 250
 )
 
-var (
-	errNoAnswer = fmt.Errorf("no answer within %s", nodeTimeout)
-	// errCutOff is no news of the node: whoever asked had no more time.
-	errCutOff = errors.New("no answer in time")
-)
+// errCutOff is no news of the node: whoever asked had no more time.
+var errCutOff = errors.New("no answer in time")
 
-// Fetch asks every node for its recovery status, side by side, one request per node. It returns one answer per node,
-// in the order of the nodes. It does not fail: a node that does not answer within two seconds, or before ctx ends, is
-// unreachable.
+// Fetch asks every node for its recovery status, all at once, one request per node. It returns one answer per node, in
+// the order of the nodes. It does not fail: a node that does not answer within two seconds (up to four if there are
+// hundreds of them), or before ctx ends, is unreachable.
 func Fetch(ctx context.Context, st state.State, nodes []Node) []Answer {
-	answers := make([]Answer, len(nodes))
+	timeout := min(minTimeout+time.Duration(len(nodes)/nodesPerSecond)*time.Second, maxTimeout)
 
-	var group errgroup.Group
-
-	group.SetLimit(parallelRequests)
-
-	for i, node := range nodes {
-		group.Go(func() error {
-			answers[i] = fetch(ctx, st, node)
-
-			return nil
-		})
+	// Either end may notice first that time is up.
+	timeIsUp := fmt.Errorf("no answer within %s", timeout)
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < timeout {
+		timeIsUp = errCutOff
 	}
 
-	group.Wait() //nolint:errcheck // none of them returns an error
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, timeIsUp)
+	defer cancel()
+
+	answers := make([]Answer, len(nodes))
+
+	var group sync.WaitGroup
+
+	for i, node := range nodes {
+		group.Go(func() { answers[i] = fetch(ctx, st, node, timeIsUp) })
+	}
+
+	group.Wait()
 
 	return answers
 }
 
-func fetch(ctx context.Context, st state.State, node Node) Answer {
-	// Either end may notice first that time is up.
-	timeIsUp := errNoAnswer
-	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < nodeTimeout {
-		timeIsUp = errCutOff
-	}
-
-	ctx, cancel := context.WithTimeoutCause(ctx, nodeTimeout, timeIsUp)
-	defer cancel()
-
+// fetch asks one node until ctx ends, which gives timeIsUp as its cause if that was a matter of time.
+func fetch(ctx context.Context, st state.State, node Node, timeIsUp error) Answer {
 	res, err := safe.StateGetByID[*recovery.RecoveryStatus](to(ctx, node), st, recovery.RecoveryStatusID)
 	if err != nil {
 		switch {

@@ -29,7 +29,7 @@ func follow(ctx context.Context, st state.State, node Node, say func(Answer)) {
 		if watch(ctx, st, node, say) {
 			delay = watchRetryDelay
 
-			say(fetch(ctx, st, node))
+			say(Fetch(ctx, st, []Node{node})[0])
 		}
 
 		select {

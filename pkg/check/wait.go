@@ -35,7 +35,7 @@ type WaitOptions struct {
 // Wait waits until the verdict on the nodes is settled, and returns it: it passed, there is nothing to check, or the
 // caller is refused everywhere. If ctx ends first, it returns the last verdict with the cause of that.
 //
-// It returns as soon as the last node is whole, after it has asked all of them once more: none has gone meanwhile.
+// It passes as soon as the last node is whole and all of them, asked once more, still are.
 func Wait(ctx context.Context, st state.State, nodes []Node, options WaitOptions) (Verdict, error) {
 	if options.Interval <= 0 {
 		options.Interval = DefaultInterval

@@ -67,6 +67,12 @@ func (w *waiting) next(t *testing.T) string {
 	}
 }
 
+// says is about the next reason that is reported.
+func (w *waiting) says(t *testing.T, reason string) {
+	t.Helper()
+	require.Equal(t, reason, w.next(t))
+}
+
 // becomes waits for a reason. Until then the node may be seen to be away, for as long as its boot takes on this machine.
 func (w *waiting) becomes(t *testing.T, node, reason string) {
 	t.Helper()
@@ -89,93 +95,106 @@ func (w *waiting) end(t *testing.T) (check.Verdict, error) {
 	}
 }
 
+// passes is about how it ends once every node is whole.
+func (w *waiting) passes(t *testing.T) {
+	t.Helper()
+
+	verdict, err := w.end(t)
+	require.NoError(t, err)
+	assert.Equal(t, check.StatusPassed, verdict.Status)
+}
+
 // watching leaves everything to the watches.
 var watching = check.WaitOptions{Interval: time.Hour}
 
-var polling = check.WaitOptions{Interval: 20 * time.Millisecond, Poll: true}
+// byWatchingAndByPolling runs a test of both ways to wait.
+func byWatchingAndByPolling(t *testing.T, watching check.WaitOptions, test func(*testing.T, check.WaitOptions)) {
+	t.Helper()
+
+	for name, options := range map[string]check.WaitOptions{
+		"by watching": watching,
+		"by polling":  {Interval: 20 * time.Millisecond, Poll: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, options)
+		})
+	}
+}
+
+// What nodes say in these tests, and what is reported then.
+var (
+	whole = inPhase(specs.PhaseRecovered, "")
+	busy  = inPhase(specs.PhaseRecovering, "kube-system/cilium: waiting")
+)
+
+const (
+	isBusy = ": kube-system/cilium: waiting"
+	isNew  = ": no recovery status yet, it has just booted"
+)
 
 func TestWaitReturnsAtOnceIfAllNodesAreWhole(t *testing.T) {
 	t.Parallel()
 
 	cluster := ctest.NewCluster(t)
-	cluster.AddNode(t, "worker-a").Say(t, inPhase(specs.PhaseRecovered, ""))
+	cluster.AddNode(t, "worker-a").Say(t, whole)
 	cluster.AddNode(t, "worker-b").Say(t, inPhase(specs.PhaseDisabled, ""))
 
 	w := start(t.Context(), t, cluster.Client(t).COSI, watching, "worker-a", "worker-b")
-	verdict, err := w.end(t)
-
-	require.NoError(t, err)
-	assert.Equal(t, check.StatusPassed, verdict.Status)
-	assert.Equal(t, "1 node recovered, 1 not part of Kubernetes", w.next(t))
+	w.passes(t)
+	w.says(t, "1 node recovered, 1 not part of Kubernetes")
 }
 
 func TestWaitFollowsANodeUntilItIsWhole(t *testing.T) {
 	t.Parallel()
 
-	for name, options := range map[string]check.WaitOptions{"by watching": watching, "by polling": polling} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+	byWatchingAndByPolling(t, watching, func(t *testing.T, options check.WaitOptions) {
+		cluster := ctest.NewCluster(t)
+		cluster.AddNode(t, "worker-a").Say(t, whole)
+		node := cluster.AddNode(t, "worker-b")
 
-			cluster := ctest.NewCluster(t)
-			cluster.AddNode(t, "worker-a").Say(t, inPhase(specs.PhaseRecovered, ""))
-			node := cluster.AddNode(t, "worker-b")
+		w := start(t.Context(), t, cluster.Client(t).COSI, options, "worker-a", "worker-b")
+		w.says(t, "worker-b"+isNew)
 
-			w := start(t.Context(), t, cluster.Client(t).COSI, options, "worker-a", "worker-b")
-			require.Equal(t, "worker-b: no recovery status yet, it has just booted", w.next(t))
+		node.Say(t, inPhase(specs.PhaseWaiting, "waiting for the kubelet"))
+		w.says(t, "worker-b: waiting for the kubelet")
 
-			node.Say(t, inPhase(specs.PhaseWaiting, "waiting for the kubelet"))
-			require.Equal(t, "worker-b: waiting for the kubelet", w.next(t))
+		node.Say(t, inPhase(specs.PhaseDegraded, "kube-system/cilium: cannot delete cilium-x7k2p: denied"))
+		w.says(t, "worker-b: kube-system/cilium: cannot delete cilium-x7k2p: denied")
 
-			node.Say(t, inPhase(specs.PhaseDegraded, "kube-system/cilium: cannot delete cilium-x7k2p: denied"))
-			require.Equal(t, "worker-b: kube-system/cilium: cannot delete cilium-x7k2p: denied", w.next(t))
+		node.Forget(t)
+		w.says(t, "worker-b"+isNew)
 
-			node.Forget(t)
-			require.Equal(t, "worker-b: no recovery status yet, it has just booted", w.next(t))
-
-			node.Say(t, inPhase(specs.PhaseRecovered, ""))
-			require.Equal(t, "2 nodes recovered", w.next(t))
-
-			verdict, err := w.end(t)
-			require.NoError(t, err)
-			assert.Equal(t, check.StatusPassed, verdict.Status)
-			assert.Empty(t, w.reports)
-		})
-	}
+		node.Say(t, whole)
+		w.says(t, "2 nodes recovered")
+		w.passes(t)
+		assert.Empty(t, w.reports)
+	})
 }
 
 func TestWaitGoesOnWhenANodeGoesAwayInTheMiddle(t *testing.T) {
 	t.Parallel()
 
-	for name, options := range map[string]check.WaitOptions{
-		"by watching": {Interval: 100 * time.Millisecond},
-		"by polling":  polling,
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+	byWatchingAndByPolling(t, check.WaitOptions{Interval: 100 * time.Millisecond}, func(t *testing.T, options check.WaitOptions) {
+		cluster := ctest.NewCluster(t)
+		cluster.AddNode(t, "worker-a").Say(t, whole)
+		node := cluster.AddNode(t, "worker-b")
+		node.Say(t, busy)
 
-			cluster := ctest.NewCluster(t)
-			cluster.AddNode(t, "worker-a").Say(t, inPhase(specs.PhaseRecovered, ""))
-			node := cluster.AddNode(t, "worker-b")
-			node.Say(t, inPhase(specs.PhaseRecovering, "kube-system/cilium: waiting"))
+		w := start(t.Context(), t, cluster.Client(t).COSI, options, "worker-a", "worker-b")
+		w.says(t, "worker-b"+isBusy)
 
-			w := start(t.Context(), t, cluster.Client(t).COSI, options, "worker-a", "worker-b")
-			require.Equal(t, "worker-b: kube-system/cilium: waiting", w.next(t))
+		node.Stop()
+		require.Contains(t, w.next(t), "worker-b: unreachable: ")
 
-			node.Stop()
-			require.Contains(t, w.next(t), "worker-b: unreachable: ")
+		node.Forget(t)
+		node.Start(t)
+		w.becomes(t, "worker-b", "worker-b"+isNew)
 
-			node.Forget(t)
-			node.Start(t)
-
-			w.becomes(t, "worker-b", "worker-b: no recovery status yet, it has just booted")
-
-			node.Say(t, inPhase(specs.PhaseRecovered, ""))
-			require.Equal(t, "2 nodes recovered", w.next(t))
-
-			_, err := w.end(t)
-			require.NoError(t, err)
-		})
-	}
+		node.Say(t, whole)
+		w.says(t, "2 nodes recovered")
+		w.passes(t)
+	})
 }
 
 // TestWaitFollowsANodeThroughItsReboot leaves it to the watch to notice that the node has come back with a new state.
@@ -184,20 +203,18 @@ func TestWaitFollowsANodeThroughItsReboot(t *testing.T) {
 
 	cluster := ctest.NewCluster(t)
 	node := cluster.AddNode(t, "worker-a")
-	node.Say(t, inPhase(specs.PhaseRecovering, "kube-system/cilium: waiting"))
+	node.Say(t, busy)
 
 	w := start(t.Context(), t, cluster.Client(t).COSI, watching, "worker-a")
-	require.Equal(t, "worker-a: kube-system/cilium: waiting", w.next(t))
+	w.says(t, "worker-a"+isBusy)
 
 	node.Stop()
 	node.Reboot(t)
-	w.becomes(t, "worker-a", "worker-a: no recovery status yet, it has just booted")
+	w.becomes(t, "worker-a", "worker-a"+isNew)
 
-	node.Say(t, inPhase(specs.PhaseRecovered, ""))
-	require.Equal(t, "1 node recovered", w.next(t))
-
-	_, err := w.end(t)
-	require.NoError(t, err)
+	node.Say(t, whole)
+	w.says(t, "1 node recovered")
+	w.passes(t)
 }
 
 // TestWaitAsksOnceMoreBeforeItPasses lets the first node go while the second is waited for: what was true of it when it
@@ -207,56 +224,50 @@ func TestWaitAsksOnceMoreBeforeItPasses(t *testing.T) {
 
 	cluster := ctest.NewCluster(t)
 	first := cluster.AddNode(t, "worker-a")
-	first.Say(t, inPhase(specs.PhaseRecovered, ""))
+	first.Say(t, whole)
 
 	second := cluster.AddNode(t, "worker-b")
 
 	w := start(t.Context(), t, cluster.Client(t).COSI, check.WaitOptions{Interval: 3 * time.Second}, "worker-a", "worker-b")
-	require.Equal(t, "worker-b: no recovery status yet, it has just booted", w.next(t))
+	w.says(t, "worker-b"+isNew)
 
 	first.Hang(t)
-	second.Say(t, inPhase(specs.PhaseRecovered, ""))
+	second.Say(t, whole)
 
 	for reason := w.next(t); !strings.HasPrefix(reason, "worker-a: unreachable: "); reason = w.next(t) {
 		require.NotEqual(t, "2 nodes recovered", reason)
 	}
 
 	first.Start(t)
-
-	_, err := w.end(t)
-	require.NoError(t, err)
+	w.passes(t)
 }
 
 func TestWaitEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 
-	for name, options := range map[string]check.WaitOptions{"by watching": watching, "by polling": polling} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+	byWatchingAndByPolling(t, watching, func(t *testing.T, options check.WaitOptions) {
+		cluster := ctest.NewCluster(t)
+		cluster.AddNode(t, "worker-a").Say(t, busy)
 
-			cluster := ctest.NewCluster(t)
-			cluster.AddNode(t, "worker-a").Say(t, inPhase(specs.PhaseRecovering, "kube-system/cilium: waiting"))
+		ctx, cancel := context.WithCancelCause(t.Context())
+		w := start(ctx, t, cluster.Client(t).COSI, options, "worker-a")
+		w.says(t, "worker-a"+isBusy)
 
-			ctx, cancel := context.WithCancelCause(t.Context())
-			w := start(ctx, t, cluster.Client(t).COSI, options, "worker-a")
-			require.Equal(t, "worker-a: kube-system/cilium: waiting", w.next(t))
+		enough := errors.New("enough")
+		cancel(enough)
 
-			enough := errors.New("enough")
-			cancel(enough)
-
-			verdict, err := w.end(t)
-			require.ErrorIs(t, err, enough)
-			assert.Equal(t, "worker-a: kube-system/cilium: waiting", verdict.Reason, "the last that was seen")
-			assert.Empty(t, w.reports, "what was cut off is no news")
-		})
-	}
+		verdict, err := w.end(t)
+		require.ErrorIs(t, err, enough)
+		assert.Equal(t, "worker-a"+isBusy, verdict.Reason, "the last that was seen")
+		assert.Empty(t, w.reports, "what was cut off is no news")
+	})
 }
 
 func TestWaitDoesNotPassWithoutAnswers(t *testing.T) {
 	t.Parallel()
 
 	cluster := ctest.NewCluster(t)
-	cluster.AddNode(t, "worker-a").Say(t, inPhase(specs.PhaseRecovered, ""))
+	cluster.AddNode(t, "worker-a").Say(t, whole)
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

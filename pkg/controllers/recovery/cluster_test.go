@@ -42,8 +42,10 @@ type cluster struct {
 	away     error
 	replaces bool
 
-	// onDelete, if set, answers a delete in place of the cluster. It is called without the lock.
+	// onDelete, if set, is asked before the cluster carries out a delete. It is called without the lock. tried counts the
+	// deletes that came so far.
 	onDelete func(ctx context.Context, pod core.Pod) error
+	tried    int
 	// certificate is the generation that a connection must have been made with.
 	certificate, onDisk int
 
@@ -168,6 +170,14 @@ func (c *cluster) recorded() []string {
 	return slices.Clone(c.events)
 }
 
+// tries returns how many deletes were tried.
+func (c *cluster) tries() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+
+	return c.tried
+}
+
 // watches returns the number of watches that are open.
 func (c *cluster) watches() int {
 	c.mu.Lock()
@@ -245,6 +255,7 @@ func (c *connection) WatchPods(ctx context.Context, node string, changed func([]
 func (c *connection) DeletePod(ctx context.Context, pod core.Pod) error {
 	c.panicIn("DeletePod")
 	c.mu.Lock()
+	c.tried++
 	onDelete, err := c.onDelete, c.check()
 	c.mu.Unlock()
 
@@ -280,12 +291,8 @@ func (c *connection) DeletePod(ctx context.Context, pod core.Pod) error {
 func (c *connection) RecordDeletion(ctx context.Context, pod core.Pod, reason string, _ time.Time) error {
 	c.panicIn("RecordDeletion")
 
-	if c.recording > 0 {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(c.recording):
-		}
+	if err := takes(c.recording)(ctx, pod); err != nil {
+		return err
 	}
 
 	c.mu.Lock()
@@ -311,6 +318,30 @@ func (c *connection) ReportRecovery(_ context.Context, _ string, report specs.No
 }
 
 func (c *connection) Close() { c.panicIn("Close") }
+
+// takes is an onDelete that takes its time.
+func takes(d time.Duration) func(context.Context, core.Pod) error {
+	return func(ctx context.Context, _ core.Pod) error {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(d):
+			return nil
+		}
+	}
+}
+
+// fails is an onDelete that does.
+func fails(err error) func(context.Context, core.Pod) error {
+	return func(context.Context, core.Pod) error { return err }
+}
+
+// answersLate is an onDelete whose answer was on its way when the request was cancelled.
+func answersLate(ctx context.Context, _ core.Pod) error {
+	<-ctx.Done()
+
+	return nil
+}
 
 // leftover makes a pod one that the shutdown before this boot left behind.
 func leftover(pod *core.Pod) {

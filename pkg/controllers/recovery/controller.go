@@ -24,13 +24,13 @@ import (
 // DaemonSetRecoveryController deletes this node's DaemonSet pods that a reboot left Failed, so that the DaemonSet
 // controller creates their replacements at once instead of after its back-off.
 //
-// It acts from the moment the kubelet has registered after a boot until nothing is Failed or missing any more; then it
-// closes its watch and sends nothing until the kubelet comes back from somewhere.
+// It acts from the moment the kubelet has registered after a boot until nothing is Failed or missing any more. Then it
+// closes its watch and sends nothing until the kubelet starts again; only if a DaemonSet did not come back does it watch on.
 //
 // The zero value is set up for machined, as Controllers is without options.
 type DaemonSetRecoveryController struct {
 	config *config
-	// outcomes are those of deletes that the last run could not publish any more.
+	// outcomes are those of deletes that ended too late for the last run to publish them.
 	outcomes []recovery.Outcome
 }
 
@@ -39,8 +39,8 @@ func (*DaemonSetRecoveryController) Name() string {
 	return "recovery.DaemonSetRecoveryController"
 }
 
-// Inputs implements controller.Controller. All are weak: a finalizer on the kubelet's lifecycle would make "no delete
-// races the shutdown" strict, but let a hanging request hold up a reboot.
+// Inputs implements controller.Controller. All are weak. A strong one would allow a finalizer on the kubelet's lifecycle:
+// then no delete could race the shutdown, but a request that hangs could hold up a reboot.
 func (*DaemonSetRecoveryController) Inputs() []controller.Input {
 	return []controller.Input{
 		{Namespace: v1alpha1.NamespaceName, Type: v1alpha1.ServiceType, ID: optional.Some(kubeletService), Kind: controller.InputWeak},
@@ -61,9 +61,8 @@ func (*DaemonSetRecoveryController) Outputs() []controller.Output {
 
 // Run implements controller.Controller.
 //
-// The COSI runtime never starts a controller again that returned nil or an error that wraps context.Canceled, and a
-// request that was cancelled with a session does the latter. So nil is returned only if ctx is done, and what wraps
-// nothing otherwise.
+// The COSI runtime never starts a controller again that returned nil, or an error that wraps context.Canceled, as that of
+// a cancelled request does. So Run returns nil only if ctx is done, and otherwise an error that wraps nothing.
 func (ctrl *DaemonSetRecoveryController) Run(ctx context.Context, r controller.Runtime, logger *zap.Logger) error {
 	err := ctrl.run(ctx, r, logger)
 	if ctx.Err() != nil {
@@ -124,7 +123,7 @@ type pass struct {
 	told map[string]bool
 }
 
-// changed is sent to when the API server has told something new. It is nil, and so never ready, while there is no session.
+// changed has a value when the API server has told something new. Without a session it is nil, which is never ready.
 func (p *pass) changed() <-chan struct{} {
 	if p.session == nil {
 		return nil
@@ -157,7 +156,8 @@ func (p *pass) reconcile(ctx context.Context) (time.Time, error) {
 	return decision.LookAgain, nil
 }
 
-// read collects the facts. A session that they do not fit any more is ended before it is asked.
+// read collects the facts. If the node's name, the boot or the kubeconfig is another one now, it ends the session, which
+// was made for the one before.
 func (p *pass) read(ctx context.Context) (recovery.Facts, sessionKey, error) {
 	facts := recovery.Facts{Settings: p.config.settings, Boot: p.config.readBoot()}
 

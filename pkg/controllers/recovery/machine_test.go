@@ -5,7 +5,6 @@
 package recovery_test
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -23,6 +22,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/talos-rebound/rebound/internal/ctest"
+	core "github.com/talos-rebound/rebound/internal/recovery"
 	"github.com/talos-rebound/rebound/pkg/controllers/recovery"
 	recoveryres "github.com/talos-rebound/rebound/pkg/resources/recovery"
 	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
@@ -45,8 +45,15 @@ type machine struct {
 	stop    func()
 }
 
-// boot starts a test on virtual time with a machine that has just booted; no service runs yet.
+// boot runs a test beside others, on virtual time, with a machine that has just booted; no service runs yet.
 func boot(t *testing.T, test func(*machine), options ...recovery.Option) {
+	t.Helper()
+	t.Parallel()
+	bootAlone(t, test, options...)
+}
+
+// bootAlone is boot for a test that measures.
+func bootAlone(t *testing.T, test func(*machine), options ...recovery.Option) {
 	t.Helper()
 
 	path := filepath.Join(t.TempDir(), "boot_id")
@@ -93,6 +100,21 @@ func (m *machine) up() {
 	m.lifecycle()
 	m.kubelet(false)
 	m.kubelet(true)
+}
+
+// upWith creates a pod before that.
+func (m *machine) upWith(daemonSet string, edits ...func(*core.Pod)) core.Pod {
+	pod := m.cluster.create(daemonSet, edits...)
+	m.up()
+
+	return pod
+}
+
+// recovers lets the settle time pass.
+func (m *machine) recovers() {
+	m.t.Helper()
+	after(10 * time.Second)
+	require.Equal(m.t, specs.PhaseRecovered, m.phase())
 }
 
 func (m *machine) stage(stage runtime.MachineStage) {
@@ -197,11 +219,4 @@ func (m *machine) versions() []string {
 	}
 
 	return versions
-}
-
-// block answers a delete only when its context ends.
-func block(ctx context.Context) error {
-	<-ctx.Done()
-
-	return ctx.Err()
 }

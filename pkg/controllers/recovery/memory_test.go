@@ -20,7 +20,7 @@ import (
 func TestASettledControllerHoldsLittleMemory(t *testing.T) {
 	const daemonSets = 20
 
-	boot(t, func(m *machine) {
+	bootAlone(t, func(m *machine) {
 		for i := range daemonSets {
 			m.cluster.create(fmt.Sprintf("agent-%d", i), leftover)
 		}

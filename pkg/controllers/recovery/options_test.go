@@ -91,8 +91,6 @@ func TestTheZeroValueIsSetUpForMachined(t *testing.T) {
 }
 
 func TestABootIDThatCannotBeReadIsNamedAndReadAgain(t *testing.T) {
-	t.Parallel()
-
 	path := filepath.Join(t.TempDir(), "later")
 
 	boot(t, func(m *machine) {
@@ -108,8 +106,6 @@ func TestABootIDThatCannotBeReadIsNamedAndReadAgain(t *testing.T) {
 }
 
 func TestABootTimeThatCannotBeToldIsNamed(t *testing.T) {
-	t.Parallel()
-
 	boot(t, func(m *machine) {
 		m.up()
 		assert.Equal(t, "failed to tell the time of boot: "+os.ErrPermission.Error(), m.status().Message)

@@ -8,11 +8,9 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/siderolabs/talos/pkg/machinery/resources/k8s"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -46,8 +44,6 @@ func TestNothingIsDeletedThatIsNotOnRecord(t *testing.T) {
 
 	for _, name := range []string{daemonSetWrite, statusWrite} {
 		t.Run(strings.SplitN(name, ".", 2)[0], func(t *testing.T) {
-			t.Parallel()
-
 			boot(t, func(m *machine) {
 				m.cluster.create("cilium", leftover)
 				m.up()
@@ -77,11 +73,8 @@ func TestNothingIsDeletedThatIsNotOnRecord(t *testing.T) {
 }
 
 func TestTheNodeIsNotRecoveredBeforeItsDaemonSetsAre(t *testing.T) {
-	t.Parallel()
-
 	boot(t, func(m *machine) {
-		m.cluster.create("cilium", leftover)
-		m.up()
+		m.upWith("cilium", leftover)
 
 		before := len(m.spy.writes())
 		m.cluster.become(t, "cilium", ready)
@@ -104,8 +97,6 @@ func TestADeleteIsCountedOnceThoughItCannotBePublishedAtFirst(t *testing.T) {
 		{"as the status cannot be written after the record", statusWrite, 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			t.Parallel()
-
 			boot(t, func(m *machine) {
 				m.cluster.onDelete = func(context.Context, core.Pod) error {
 					m.spy.set(func() { m.spy.onWrite = failWrite(tc.write, max(tc.nth-1, 1)) })
@@ -126,43 +117,51 @@ func TestADeleteIsCountedOnceThoughItCannotBePublishedAtFirst(t *testing.T) {
 	}
 }
 
-func TestADeleteThatEndsInAShutdownIsCounted(t *testing.T) {
+func TestADeleteThatEndsWithItsSessionIsCounted(t *testing.T) {
 	t.Parallel()
 
+	for name, end := range map[string]func(*machine){
+		"as the kubeconfig changes": func(m *machine) { m.kubeconfig("second") },
+		// Nothing else wakes the controller then.
+		"as the machine shuts down": (*machine).shutsDown,
+	} {
+		t.Run(name, func(t *testing.T) {
+			boot(t, func(m *machine) {
+				m.cluster.onDelete = answersLate
+				m.upWith("cilium", leftover)
+				end(m)
+				after(time.Second)
+
+				require.Len(t, m.cluster.deleted(), 1)
+				assert.Equal(t, 1, m.daemonSet("cilium").Deleted)
+				assert.Equal(t, specs.DaemonSetPhaseReplacing, m.daemonSet("cilium").Phase)
+			})
+		})
+	}
+}
+
+// Its node has another name by then, and nothing is on record any more.
+func TestAnOutcomeWithoutARecordIsForgotten(t *testing.T) {
 	boot(t, func(m *machine) {
-		m.cluster.onDelete = func(ctx context.Context, _ core.Pod) error {
-			<-ctx.Done()
-
-			return nil // the answer was on its way
-		}
-
-		m.cluster.create("cilium", leftover)
-		m.up()
-		m.shutsDown()
+		m.cluster.onDelete = answersLate
+		m.upWith("cilium", leftover)
+		m.nodename("worker-9", false)
 		after(time.Second)
-
 		require.Len(t, m.cluster.deleted(), 1)
-		assert.Equal(t, 1, m.daemonSet("cilium").Deleted, "nothing else wakes the controller")
+
+		before := m.spy.wishes()
+		m.kubeconfig("second")
+		after(time.Second)
+		assert.Equal(t, before, m.spy.wishes(), "the next session has nothing to tell when it ends")
 	})
 }
 
 func TestADeleteIsCountedThoughTheNodeRecoversBeforeItsAnswer(t *testing.T) {
-	t.Parallel()
-
 	boot(t, func(m *machine) {
 		m.cluster.replaces = false
 		m.cluster.recording = time.Second
-		m.cluster.onDelete = func(ctx context.Context, _ core.Pod) error {
-			select {
-			case <-ctx.Done():
-				return ctx.Err()
-			case <-time.After(time.Minute):
-				return nil
-			}
-		}
-
-		pod := m.cluster.create("cilium", leftover)
-		m.up()
+		m.cluster.onDelete = takes(time.Minute)
+		pod := m.upWith("cilium", leftover)
 
 		// Its effect is seen at once.
 		m.cluster.edit(pod, func(pod *core.Pod) { pod.Deleting = true })
@@ -175,137 +174,5 @@ func TestADeleteIsCountedThoughTheNodeRecoversBeforeItsAnswer(t *testing.T) {
 		assert.Equal(t, specs.Counts{Found: 1, Deleted: 1, Recovered: 1}, m.status().Counts)
 		assert.Len(t, m.cluster.recorded(), 1)
 		assert.Zero(t, m.cluster.watches())
-	})
-}
-
-// The controller itself is told late, so that the look before each try is all there is.
-func TestTheMachineIsLookedAtOnceMoreBeforeEveryTry(t *testing.T) {
-	t.Parallel()
-
-	for _, tc := range []struct {
-		name  string
-		begin func(m *machine)
-	}{
-		{"when it begins to shut down", (*machine).shutsDown},
-		{"when its kubelet stops", (*machine).kubeletStops},
-		{"when it cannot be read", func(m *machine) {
-			m.spy.set(func() { m.spy.onRead = func() error { return errors.New("the state cannot be read") } })
-		}},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			t.Parallel()
-
-			boot(t, func(m *machine) {
-				var tries atomic.Int32
-
-				m.cluster.onDelete = func(context.Context, core.Pod) error {
-					if tries.Add(1) == 1 {
-						m.spy.set(func() { m.spy.deaf = true })
-						tc.begin(m)
-					}
-
-					return errors.New("etcdserver: request timed out")
-				}
-
-				m.cluster.create("cilium", leftover)
-				m.up()
-				after(5 * time.Second)
-
-				assert.EqualValues(t, 1, tries.Load())
-			})
-		})
-	}
-}
-
-// TestTheKubeletIsAskedBeforeEveryDelete has a shutdown of which only the kubelet tells: Talos' own resources come first.
-func TestTheKubeletIsAskedBeforeEveryDelete(t *testing.T) {
-	t.Parallel()
-
-	boot(t, func(m *machine) {
-		tries := 0
-
-		m.cluster.onDelete = func(context.Context, core.Pod) error {
-			tries++
-			m.cluster.set(func() { m.cluster.shuttingDown = true })
-
-			return errors.New("etcdserver: request timed out")
-		}
-
-		m.cluster.create("cilium", leftover)
-		m.up()
-		after(time.Minute)
-
-		assert.Equal(t, 1, tries)
-		assert.Equal(t, specs.PhaseWaiting, m.phase())
-		assert.Contains(t, m.status().Message, "says that the node is shutting down")
-
-		m.cluster.onDelete = nil
-		m.cluster.set(func() { m.cluster.shuttingDown = false })
-		after(5 * time.Second)
-
-		assert.Len(t, m.cluster.deleted(), 1, "the shutdown was cancelled")
-		assert.Equal(t, 1, m.cluster.connections(), "and the connection was good all the time")
-	})
-}
-
-func TestAPodIsHeldUntilTheKubeletReports(t *testing.T) {
-	t.Parallel()
-
-	boot(t, func(m *machine) {
-		m.up()
-		after(time.Second)
-		m.cluster.create("cilium", func(pod *core.Pod) { pod.Failed, pod.Reason = true, "Terminated" })
-		after(20 * time.Second)
-		require.Empty(t, m.cluster.deleted())
-
-		m.cluster.set(func() { m.cluster.reportedAt = time.Now() })
-		after(5 * time.Second)
-		assert.Len(t, m.cluster.deleted(), 1)
-
-		reads := m.cluster.nodeReads
-		m.cluster.become(t, "cilium", ready)
-		after(20 * time.Second)
-		assert.Equal(t, specs.PhaseRecovered, m.phase())
-		assert.Equal(t, reads, m.cluster.nodeReads, "nobody needs the Node any more")
-	})
-}
-
-func TestANewLifecycleIsANewStartOfTheKubelet(t *testing.T) {
-	t.Parallel()
-
-	boot(t, func(m *machine) {
-		m.up()
-		after(10 * time.Second)
-		require.Equal(t, specs.PhaseRecovered, m.phase())
-		m.stop()
-
-		require.NoError(t, m.state.Destroy(m.t.Context(), k8s.NewKubeletLifecycle(k8s.NamespaceName, k8s.KubeletLifecycleID).Metadata()))
-		time.Sleep(time.Minute)
-		m.lifecycle()
-
-		m.start()
-		after(time.Second)
-		assert.Equal(t, specs.PhaseRecovering, m.phase())
-		assert.Equal(t, 2, m.cluster.connections())
-	})
-}
-
-func TestANewServiceIsANewStartOfTheKubeletThoughTheClockWasSetBack(t *testing.T) {
-	t.Parallel()
-
-	boot(t, func(m *machine) {
-		m.spy.ahead = time.Hour
-		m.up()
-		after(10 * time.Second)
-		require.Equal(t, specs.PhaseRecovered, m.phase())
-		m.stop()
-
-		time.Sleep(time.Minute)
-		m.kubeletStops()
-		m.kubelet(true)
-
-		m.start()
-		after(time.Second)
-		assert.Equal(t, specs.PhaseRecovering, m.phase())
 	})
 }

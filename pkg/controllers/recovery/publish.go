@@ -15,8 +15,8 @@ import (
 	recoveryres "github.com/talos-rebound/rebound/pkg/resources/recovery"
 )
 
-// publish writes what has changed since was was published. It may be repeated: an outcome whose DaemonSet was written is
-// not entered once more, should the rest fail.
+// publish writes the decision where it differs from what was published before. It may be repeated: the outcomes of a
+// DaemonSet are dropped as soon as its record is written, so that they are not entered twice if the rest fails.
 //
 // The DaemonSets come first: whoever sees the node recovered must not find a DaemonSet that is not.
 func (p *pass) publish(ctx context.Context, was recovery.Facts, decision recovery.Decision) error {

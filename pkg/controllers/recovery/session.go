@@ -121,14 +121,17 @@ func (s *session) take(booted time.Time) (recovery.Link, []recovery.Outcome, map
 
 // update changes what is known and tells the controller.
 func (s *session) update(change func()) {
-	s.mu.Lock()
-	change()
-	s.mu.Unlock()
+	defer func() {
+		select {
+		case s.changed <- struct{}{}:
+		default:
+		}
+	}()
 
-	select {
-	case s.changed <- struct{}{}:
-	default:
-	}
+	s.mu.Lock()
+	defer s.mu.Unlock() // even if change panics
+
+	change()
 }
 
 // run connects, and connects again when the connection breaks.

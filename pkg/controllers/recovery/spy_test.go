@@ -22,6 +22,8 @@ import (
 type spy struct {
 	mu      sync.Mutex
 	written []string
+	// queued counts the passes that the controller wished for.
+	queued int
 	// onRead and onWrite, if set, may fail a read and a write. A write is named by type and id.
 	onRead  func() error
 	onWrite func(name string) error
@@ -42,6 +44,13 @@ func (s *spy) writes() []string {
 	defer s.mu.Unlock()
 
 	return slices.Clone(s.written)
+}
+
+func (s *spy) wishes() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	return s.queued
 }
 
 func (s *spy) isDeaf() bool {
@@ -125,6 +134,11 @@ type spiedRuntime struct {
 }
 
 func (r spiedRuntime) EventCh() <-chan controller.ReconcileEvent { return r.events }
+
+func (r spiedRuntime) QueueReconcile() {
+	r.spy.set(func() { r.spy.queued++ })
+	r.Runtime.QueueReconcile()
+}
 
 func (r spiedRuntime) Get(ctx context.Context, ptr resource.Pointer, options ...state.GetOption) (resource.Resource, error) {
 	if err := r.spy.read(); err != nil {

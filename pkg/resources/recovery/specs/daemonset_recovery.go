@@ -33,8 +33,8 @@ type DaemonSetRecovery struct {
 	Deleted int `yaml:"deleted" protobuf:"9"`
 	// AttemptedAt is when the delete of FailedPod was first tried; zero if it was not.
 	AttemptedAt time.Time `yaml:"attemptedAt,omitempty" protobuf:"10"`
-	// DeletedAt is when FailedPod was found to be gone, by whoever deleted it, or when a replacement that had been Ready was;
-	// zero if FailedPod is still there.
+	// DeletedAt is when FailedPod was found to be gone, whoever deleted it; if a replacement has gone since, when that was
+	// found. Zero if FailedPod is still there.
 	DeletedAt time.Time `yaml:"deletedAt,omitempty" protobuf:"11"`
 	// NextAttemptAt is the earliest time of the next delete; zero if there is nothing to wait for.
 	NextAttemptAt time.Time `yaml:"nextAttemptAt,omitempty" protobuf:"12"`
@@ -50,7 +50,7 @@ type DaemonSetRecovery struct {
 	FinishedAt time.Time `yaml:"finishedAt,omitempty" protobuf:"17"`
 	// APIGroup is the API group of the DaemonSet, and so tells whose controller it has.
 	APIGroup string `yaml:"apiGroup" protobuf:"18"`
-	// FailedPodCreatedAt is when FailedPod was created, on the clock of the API server. A pod that is not older shows by its
-	// owner whether the DaemonSet has been deleted and created again.
+	// FailedPodCreatedAt is when FailedPod was created, on the clock of the API server. If the DaemonSet is deleted and created
+	// again, a pod of the new one is a replacement unless it is older than this.
 	FailedPodCreatedAt time.Time `yaml:"failedPodCreatedAt,omitempty" protobuf:"19"`
 }

@@ -1,0 +1,71 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package recovery_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	core "github.com/talos-rebound/rebound/internal/recovery"
+	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
+)
+
+// TestTheKubeletIsAskedBeforeEveryDelete has a shutdown of which only the kubelet tells: Talos' own resources come first.
+func TestTheKubeletIsAskedBeforeEveryDelete(t *testing.T) {
+	t.Parallel()
+
+	boot(t, func(m *machine) {
+		tries := 0
+
+		m.cluster.onDelete = func(context.Context, core.Pod) error {
+			tries++
+			m.cluster.set(func() { m.cluster.shuttingDown = true })
+
+			return errors.New("etcdserver: request timed out")
+		}
+
+		m.cluster.create("cilium", leftover)
+		m.up()
+		after(time.Minute)
+
+		assert.Equal(t, 1, tries)
+		assert.Equal(t, specs.PhaseWaiting, m.phase())
+		assert.Contains(t, m.status().Message, "says that the node is shutting down")
+
+		m.cluster.onDelete = nil
+		m.cluster.set(func() { m.cluster.shuttingDown = false })
+		after(5 * time.Second)
+
+		assert.Len(t, m.cluster.deleted(), 1, "the shutdown was cancelled")
+		assert.Equal(t, 1, m.cluster.connections(), "and the connection was good all the time")
+	})
+}
+
+func TestAPodIsHeldUntilTheKubeletReports(t *testing.T) {
+	t.Parallel()
+
+	boot(t, func(m *machine) {
+		m.up()
+		after(time.Second)
+		m.cluster.create("cilium", func(pod *core.Pod) { pod.Failed, pod.Reason = true, "Terminated" })
+		after(20 * time.Second)
+		require.Empty(t, m.cluster.deleted())
+
+		m.cluster.set(func() { m.cluster.reportedAt = time.Now() })
+		after(5 * time.Second)
+		assert.Len(t, m.cluster.deleted(), 1)
+
+		reads := m.cluster.nodeReads
+		m.cluster.become(t, "cilium", ready)
+		after(20 * time.Second)
+		assert.Equal(t, specs.PhaseRecovered, m.phase())
+		assert.Equal(t, reads, m.cluster.nodeReads, "nobody needs the Node any more")
+	})
+}
