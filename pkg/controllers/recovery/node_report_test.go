@@ -16,8 +16,6 @@ import (
 )
 
 func TestTheNodeIsToldOnChangesOnly(t *testing.T) {
-	t.Parallel()
-
 	boot(t, func(m *machine) {
 		m.cluster.create("cilium", leftover)
 		m.nodename(nodeName, false)
@@ -50,8 +48,6 @@ func TestAReportIsTriedAgain(t *testing.T) {
 		"after a panic":                func(c *cluster) { c.panics = "ReportRecovery" },
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-
 			boot(t, func(m *machine) {
 				m.cluster.set(func() { fail(m.cluster) })
 				m.up()
@@ -67,8 +63,6 @@ func TestAReportIsTriedAgain(t *testing.T) {
 }
 
 func TestWithoutTheOptionTheNodeIsLeftAlone(t *testing.T) {
-	t.Parallel()
-
 	boot(t, func(m *machine) {
 		m.up()
 		after(time.Minute)

@@ -19,8 +19,6 @@ import (
 
 // TestTheKubeletIsAskedBeforeEveryDelete has a shutdown of which only the kubelet tells: Talos' own resources come first.
 func TestTheKubeletIsAskedBeforeEveryDelete(t *testing.T) {
-	t.Parallel()
-
 	boot(t, func(m *machine) {
 		tries := 0
 
@@ -49,8 +47,6 @@ func TestTheKubeletIsAskedBeforeEveryDelete(t *testing.T) {
 }
 
 func TestAPodIsHeldUntilTheKubeletReports(t *testing.T) {
-	t.Parallel()
-
 	boot(t, func(m *machine) {
 		m.up()
 		after(time.Second)
