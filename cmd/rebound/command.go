@@ -53,6 +53,7 @@ and the role os:reader is enough. embed is for who builds Talos.`,
 	})
 
 	root.AddCommand(newHealthCommand(), newStatusCommand(), newEmbedCommand(), newVersionCommand())
+	root.AddCommand(newManifestCommand(), newInstallCommand(), newUninstallCommand())
 	refuseUnknownShells(root)
 
 	return root
