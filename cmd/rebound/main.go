@@ -65,7 +65,7 @@ nodes how it went. They write nothing.`,
 	root.Flags().BoolVar(&version, "version", false, "print what this binary was built from")
 	root.SetHelpCommand(newHelpCommand())
 	root.SetFlagErrorFunc(wrongFlag)
-	root.AddCommand(newHealthCommand(), newStatusCommand(), newAgentCommand(), newEmbedCommand(), newVersionCommand())
+	root.AddCommand(newHealthCommand(), newStatusCommand(), newAgentCommand(), newManifestCommand(), newInstallCommand(), newUninstallCommand(), newEmbedCommand(), newVersionCommand())
 	checkArgumentsOfCompletion(root)
 
 	return root

@@ -30,6 +30,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"unicode/utf8"
 )
 
 // Name is a distribution of Kubernetes, as far as its nodes differ for the agent.
@@ -140,9 +141,11 @@ func Lookup(name Name, dataDir string) (Platform, error) {
 }
 
 // CheckPath tells whether a path is one that a pod can mount at the same place: absolute, clean, and without colons
-// (Kubernetes v1.36.3 pkg/apis/core/validation/validation.go:3098).
+// (Kubernetes v1.36.3 pkg/apis/core/validation/validation.go, ValidateVolumeMounts and validatePathNoBacksteps).
 func CheckPath(name string) error {
 	switch {
+	case !utf8.ValidString(name):
+		return fmt.Errorf("%q is not in UTF-8", name)
 	case !path.IsAbs(name):
 		return fmt.Errorf("%q is not an absolute path", name)
 	case path.Clean(name) != name:
