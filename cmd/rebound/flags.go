@@ -14,7 +14,7 @@ import (
 	"github.com/talos-rebound/rebound/internal/cli"
 )
 
-// addAccess adds the flags that say which cluster is meant. They are called as talosctl calls them.
+// addAccess adds the flags that say which cluster is meant. Their names are those of talosctl.
 func addAccess(cmd *cobra.Command, access *cli.Access) {
 	flags := cmd.Flags()
 
@@ -65,7 +65,7 @@ func completed(values []string, err error) ([]string, cobra.ShellCompDirective) 
 // typos is how many letters may be wrong in a command for it to be suggested.
 const typos = 2
 
-// wrongFlag says what is wrong with a flag. Where the library names a function of Go it says what to write instead.
+// wrongFlag says what is wrong with a flag. Words that only a Go programmer knows are replaced by what to write.
 func wrongFlag(cmd *cobra.Command, err error) error {
 	for reason, hint := range map[string]string{
 		": strconv.ParseBool: ": "write true or false",
@@ -79,7 +79,7 @@ func wrongFlag(cmd *cobra.Command, err error) error {
 	return fmt.Errorf("%w; see '%s --help'", err, cmd.CommandPath())
 }
 
-// noArguments refuses arguments. Where there are subcommands, they were meant to be one.
+// noArguments refuses arguments. If the command has subcommands, the first argument was meant to be one.
 func noArguments(cmd *cobra.Command, args []string) error {
 	switch {
 	case len(args) == 0:
@@ -103,7 +103,7 @@ func unknownCommand(parent *cobra.Command, name string) error {
 	return fmt.Errorf("unknown command %q%s; see '%s --help'", name, hint, parent.CommandPath())
 }
 
-// newHelpCommand is cobra's, but for a command that does not exist.
+// newHelpCommand differs from that of cobra in one thing: help for a command that does not exist is an error.
 func newHelpCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "help [command]",
@@ -123,7 +123,7 @@ func newHelpCommand() *cobra.Command {
 	}
 }
 
-// checkArgumentsOfCompletion makes cobra's completion commands treat arguments as the others do.
+// checkArgumentsOfCompletion makes the completion commands of cobra refuse arguments as all other commands do.
 func checkArgumentsOfCompletion(root *cobra.Command) {
 	root.InitDefaultCompletionCmd()
 

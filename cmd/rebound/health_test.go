@@ -23,7 +23,7 @@ import (
 
 const subject = "waiting for DaemonSet pods to recover: "
 
-// command is a rebound that goes on beside the test.
+// command is a rebound that runs while the test goes on.
 type command struct {
 	*exec.Cmd
 

@@ -35,7 +35,7 @@ import (
 //	node NAME STATE [MESSAGE]   add a node: a phase of the recovery, or booted, stock, down, hanging
 //	member NAME [ADDRESS]       make a node a member of the cluster
 //	no-discovery                let the cluster say that it names no members
-//	listen HTTP|DEAF            listen at the address in that variable, with a web server, or without a word
+//	listen HTTP|DEAF            start a web server, or a server that never answers, and put its address into that variable
 //	exits CODE COMMAND...       run a command that has to end with this exit code
 func TestScripts(t *testing.T) {
 	t.Parallel()
@@ -115,7 +115,7 @@ func writeTalosconfigs(t *testing.T, cluster *ctest.Cluster, folder string) {
 
 	config.Contexts["anonymous"].Crt, config.Contexts["anonymous"].Key = "", ""
 
-	// A stranger, and one who takes the endpoint for the right one.
+	// Both have a certificate of another cluster. The second trusts the endpoint all the same.
 	for _, name := range []string{"foreign", "stranger"} {
 		one, err := stranger.Config(name, reader)
 		require.NoError(t, err)

@@ -27,14 +27,14 @@ import (
 )
 
 const (
-	// maxConnectDelay is the longest time between two attempts to connect to an endpoint. gRPC's own two minutes would
-	// be added to the reboot of an endpoint.
+	// maxConnectDelay is the longest time between two attempts to connect to an endpoint. With the two minutes that
+	// gRPC takes, an endpoint that has rebooted would be found late.
 	maxConnectDelay = 5 * time.Second
-	// deadPeerTimeout is after how long without a sign of life an endpoint is given up, so that requests go to the next
-	// one. Left to itself the kernel would go on sending to a machine that lost its power for a quarter of an hour.
+	// deadPeerTimeout is how long an endpoint may give no sign of life. After that requests go to the next endpoint. The
+	// kernel alone would go on sending to a machine without power for a quarter of an hour.
 	deadPeerTimeout = 5 * time.Second
-	// keepaliveInterval is how often an idle connection is tried out. Servers end one that does so more often than every
-	// five minutes.
+	// keepaliveInterval is how often an idle connection is tested. Servers end a connection that is tested more often
+	// than every five minutes.
 	keepaliveInterval = 10 * time.Minute
 	// membersTimeout is how long the endpoint may take to list the members.
 	membersTimeout = 5 * time.Second
@@ -51,7 +51,7 @@ type cluster struct {
 	nodes   []string
 }
 
-// connect reads the configuration and prepares a connection. It sends nothing yet: whatever is wrong here is the
+// connect reads the configuration and prepares a connection. It sends nothing yet, so an error is one of the
 // configuration.
 func connect(ctx context.Context, access Access) (_ *cluster, err error) {
 	if access.Nodes, err = cleanList("--nodes", access.Nodes); err != nil {
@@ -80,7 +80,7 @@ func connect(ctx context.Context, access Access) (_ *cluster, err error) {
 	return &cluster{client: talos, context: chosen, nodes: access.Nodes}, nil
 }
 
-// close ends the connection. Whatever goes wrong there, the answers have been given.
+// close ends the connection. An error there changes no answer, so it is ignored.
 func (cluster *cluster) close() { cluster.client.Close() } //nolint:errcheck // see above
 
 // dialOptions are how an endpoint is connected to: through the proxies that talosctl uses, and without waiting long for
@@ -98,8 +98,8 @@ func dialOptions() []grpc.DialOption {
 	}
 }
 
-// members are the nodes to check: those asked for, else all members of the cluster, else those of the context, which is
-// noted. The error has ExitNotRecovered if trying again may help.
+// members are the nodes to check: those asked for, else all members of the cluster, else those of the context. In the
+// last case note is called. The error has ExitNotRecovered if trying again may help.
 func (cluster *cluster) members(ctx context.Context, note func(string)) ([]check.Node, error) {
 	if len(cluster.nodes) > 0 {
 		return check.Nodes(cluster.nodes...), nil
@@ -126,7 +126,7 @@ func (cluster *cluster) members(ctx context.Context, note func(string)) ([]check
 		spec := member.TypedSpec()
 		node := check.Node{Name: cmp.Or(spec.Hostname, member.Metadata().ID())}
 
-		// One without addresses is asked by its name. That will hardly work, but leaving it out would hide it.
+		// A member without addresses is asked by its name. That will hardly work, but leaving it out would hide it.
 		node.Address = node.Name
 		if len(spec.Addresses) > 0 {
 			node.Address = spec.Addresses[0].String()
@@ -150,15 +150,15 @@ func (cluster *cluster) members(ctx context.Context, note func(string)) ([]check
 	}
 }
 
-// discoveryDisabled tells whether the cluster will never name members. A cluster that does not say so may yet.
+// discoveryDisabled tells whether the cluster says that it will never name members. If it does not say so, it may yet.
 func (cluster *cluster) discoveryDisabled(ctx context.Context) bool {
 	config, err := safe.StateGetByID[*clusterres.Config](ctx, cluster.client.COSI, clusterres.ConfigID)
 
 	return err == nil && !config.TypedSpec().DiscoveryEnabled
 }
 
-// awaitMembers tries until the members are known, or ctx has ended: the endpoint may be the node that reboots. Every
-// failed attempt is reported, unless the end of ctx cut it off.
+// awaitMembers tries until the members are known or ctx has ended, because the endpoint may be the node that reboots.
+// Every failed attempt is reported, unless the end of ctx is why it failed.
 func (cluster *cluster) awaitMembers(ctx context.Context, note, report func(string)) ([]check.Node, error) {
 	for {
 		nodes, err := cluster.members(ctx, note)
@@ -176,10 +176,10 @@ func (cluster *cluster) awaitMembers(ctx context.Context, note, report func(stri
 	}
 }
 
-// Members are the nodes that would be checked if none were named: addresses, each with a tab and its name if it has one,
-// as shells complete them. It does not wait for an endpoint that is away.
+// Members are the nodes that would be checked if none were named, as shells complete them: an address each, followed by
+// a tab and the name if there is one. It does not wait for an endpoint that is away.
 func Members(ctx context.Context, access Access) ([]string, error) {
-	// What was typed so far is not what is asked for.
+	// The nodes that were typed so far are not the ones to offer.
 	access.Nodes = nil
 
 	cluster, err := connect(ctx, access)

@@ -42,7 +42,7 @@ func ExitCode(err error) int {
 
 const notTaken = "the endpoint hangs up, perhaps for the client certificate, check --context"
 
-// advice is what to do about failures whose words do not say it themselves.
+// advice is what to do about a failure with these words. The first entry that fits counts.
 var advice = []struct{ words, advice string }{
 	{"does not look like a TLS handshake", "what answers there is no Talos API, check --endpoints"},
 	{"signed by unknown authority", "endpoint and talosconfig are of different clusters, check --endpoints and --context"},

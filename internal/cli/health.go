@@ -15,7 +15,7 @@ import (
 	"github.com/talos-rebound/rebound/pkg/check"
 )
 
-// DefaultWaitTimeout is that of talosctl health.
+// DefaultWaitTimeout is the same as that of talosctl health.
 const DefaultWaitTimeout = 20 * time.Minute
 
 const healthSubject = "waiting for DaemonSet pods to recover: "
@@ -27,12 +27,12 @@ type HealthOptions struct {
 	WaitTimeout time.Duration
 	// Output is the format of the result.
 	Output Format
-	// Poll asks the nodes every five seconds instead of watching them as well.
+	// Poll only asks the nodes every five seconds. Otherwise they are watched as well.
 	Poll bool
 }
 
 // Health waits until the DaemonSet pods of all nodes are back. Text goes to out as it comes; with FormatJSON the result
-// goes to out and what happens meanwhile to progress. The error has the exit code ExitCode.
+// goes to out and what happens meanwhile to progress. ExitCode tells the exit code of the error.
 func Health(ctx context.Context, options HealthOptions, out, progress io.Writer) error {
 	if options.WaitTimeout <= 0 {
 		return fmt.Errorf("--wait-timeout is %s, which has to be more than zero", options.WaitTimeout)
@@ -61,7 +61,7 @@ func Health(ctx context.Context, options HealthOptions, out, progress io.Writer)
 	return err
 }
 
-// wait waits and reports. The verdict is nil if there is nothing to judge.
+// wait waits and reports. The verdict is nil if the nodes cannot be known.
 func wait(ctx context.Context, cluster *cluster, options HealthOptions, reporter *reporter) (*check.Verdict, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, options.WaitTimeout, fmt.Errorf("not recovered within %s", options.WaitTimeout))
 	defer cancel()
@@ -112,8 +112,7 @@ func wait(ctx context.Context, cluster *cluster, options HealthOptions, reporter
 }
 
 // waitForAll waits for the nodes, and for members that the cluster has come to know meanwhile: an endpoint that has just
-// booted knows only a few at first. A member that has gone from the list stays a node. Whether it is whole is still the
-// question.
+// booted knows only a few at first. A member that has gone from the list is still checked.
 func waitForAll(ctx context.Context, cluster *cluster, nodes []check.Node, options check.WaitOptions) (check.Verdict, error) {
 	for {
 		verdict, err := check.Wait(ctx, cluster.client.COSI, nodes, options)

@@ -19,8 +19,8 @@ import (
 // frames turn while something is waited for.
 var frames = []string{"◰", "◳", "◲", "◱"}
 
-// reporter prints one line per state, as talosctl does. On a terminal the last line is alive: it shows for how long has
-// been waited, and the next one takes its place.
+// reporter prints one line per state, as talosctl does. On a terminal the last line is alive: it shows how long
+// the wait has taken, and the next line replaces it.
 type reporter struct {
 	w io.Writer
 	// size is the number of columns and rows; nil unless w is a terminal.
@@ -34,7 +34,7 @@ type reporter struct {
 	timer *time.Timer // nil unless there is a live line
 }
 
-// newReporter makes a reporter, which is to be closed.
+// newReporter makes a reporter. The caller has to close it.
 func newReporter(w io.Writer) *reporter {
 	if size := terminalSize(w); size != nil {
 		return newLiveReporter(w, size)
@@ -160,7 +160,7 @@ func (r *reporter) erase() {
 	r.drawn = 0
 }
 
-// fit cuts a text that takes more columns of a terminal, and tells how many it takes then.
+// fit cuts a text that is wider than this many columns of a terminal. It also returns the width of the result.
 func fit(text string, columns int) (string, int) {
 	taken, cut, cutTaken := 0, 0, 0
 

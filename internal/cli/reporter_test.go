@@ -17,8 +17,8 @@ import (
 	"github.com/talos-rebound/rebound/internal/cli"
 )
 
-// screen shows what a terminal that is told text has on it. It knows what the reporter uses: a line feed, and moving up
-// to clear a row.
+// screen returns the rows of a terminal after text was written to it. It knows what the reporter uses: a line feed, and
+// moving up to clear a row.
 func screen(text string, width int) []string {
 	rows := []string{""}
 
@@ -52,7 +52,7 @@ func screen(text string, width int) []string {
 	return rows
 }
 
-// terminal is written to and looked at side by side.
+// terminal can be written to and looked at at the same time.
 type terminal struct {
 	mu   sync.Mutex
 	text strings.Builder

@@ -20,8 +20,8 @@ type StatusOptions struct {
 	Output Format
 }
 
-// Status prints where every node stands now. It waits for nothing but the answers. That a node is not whole is a result
-// and no error; that no node could be asked is one.
+// Status asks every node once and prints where it stands. A node that is not whole is a result, not an error. It is an
+// error if no node answers.
 func Status(ctx context.Context, options StatusOptions, out io.Writer) error {
 	cluster, err := connect(ctx, options.Access)
 	if err != nil {

@@ -70,8 +70,8 @@ func (access Access) Contexts() ([]string, error) {
 	return slices.Sorted(maps.Keys(config.Contexts)), nil
 }
 
-// load reads the client configuration and returns it with the path that it was found at. Unlike talosctl's, it
-// does not create one that is missing.
+// load reads the client configuration and returns it with its path. Unlike talosctl, it does not create one that is
+// missing.
 func (access Access) load() (*clientconfig.Config, string, error) {
 	path, err := access.path()
 	if err != nil {
@@ -122,7 +122,7 @@ func (access Access) path() (string, error) {
 	return "", fmt.Errorf("failed to find a talosconfig: there is none at %s; name one with "+sources, strings.Join(missing, ", "))
 }
 
-// choose makes the context that is to be used the current one, and returns it with what Access overrides in it.
+// choose makes the context to use the current one, and returns it with the endpoints of access if there are any.
 func (access Access) choose(config *clientconfig.Config, path string, now time.Time) (*clientconfig.Context, error) {
 	if len(config.Contexts) == 0 {
 		return nil, fmt.Errorf("talosconfig %q has no contexts; add one with 'talosctl config merge'", path)
@@ -141,7 +141,7 @@ func (access Access) choose(config *clientconfig.Config, path string, now time.T
 	case len(access.Endpoints) > 0:
 		context.Endpoints = access.Endpoints
 	default:
-		// Before there were endpoints there was a target.
+		// Old files have a target in place of endpoints.
 		context.Endpoints = slices.DeleteFunc(append(context.Endpoints, context.DeprecatedTarget),
 			func(endpoint string) bool { return endpoint == "" })
 	}
@@ -157,13 +157,13 @@ func (access Access) choose(config *clientconfig.Config, path string, now time.T
 	return context, nil
 }
 
-// unusable is an error of the credentials in a context.
+// unusable says which context has credentials that cannot be used, and how to get others.
 func unusable(context, path string, err error) error {
 	return fmt.Errorf("context %q of talosconfig %q: %w; make a new talosconfig with 'talosctl config new', or from a control plane's machine configuration",
 		context, path, err)
 }
 
-// checkCertificate finds out what the server would only answer by hanging up.
+// checkCertificate finds certificates that the server would refuse without a word.
 func checkCertificate(context *clientconfig.Context, now time.Time) error {
 	certificate, err := client.CertificateFromConfigContext(context)
 

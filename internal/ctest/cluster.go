@@ -30,8 +30,8 @@ import (
 // talosVersion is what the nodes of a Cluster say they run.
 const talosVersion = "v1.13.9"
 
-// Cluster is a number of nodes behind one Talos API, over real gRPC. Nodes have no kubelet and no controller: what they
-// say about their recovery is what a test lets them say.
+// Cluster is a number of nodes behind one Talos API, over real gRPC. Nodes have no kubelet and no controller. A test
+// decides what they say about their recovery.
 type Cluster struct {
 	// Authority signs the certificates of clients.
 	Authority *talosapi.Authority
@@ -99,7 +99,7 @@ func (c *Cluster) AddStockNode(tb testing.TB, name string) *Node {
 	return c.add(tb, name)
 }
 
-// AddMember makes a node a member of the cluster for its discovery. The node answers to its addresses as well.
+// AddMember adds a node to the members that the cluster names. The node answers to these addresses as well.
 func (c *Cluster) AddMember(tb testing.TB, name string, addresses ...netip.Addr) {
 	tb.Helper()
 
@@ -148,7 +148,7 @@ func newNodeState(tb testing.TB, definitions ...meta.ResourceWithRD) state.State
 	return st
 }
 
-// DisableDiscovery lets the cluster name no members.
+// DisableDiscovery lets the cluster say that it will never name members.
 func (c *Cluster) DisableDiscovery(tb testing.TB) {
 	tb.Helper()
 
@@ -179,7 +179,7 @@ func (c *Cluster) ClientWith(tb testing.TB, roles role.Set) *client.Client {
 	return talos
 }
 
-// Say lets the node have this recovery status.
+// Say sets the recovery status of the node.
 func (node *Node) Say(tb testing.TB, spec recovery.RecoveryStatusSpec) {
 	tb.Helper()
 
@@ -190,7 +190,7 @@ func (node *Node) Say(tb testing.TB, spec recovery.RecoveryStatusSpec) {
 	}))
 }
 
-// Forget lets the node have no recovery status, as after a boot.
+// Forget removes the recovery status of the node, as a boot does.
 func (node *Node) Forget(tb testing.TB) {
 	tb.Helper()
 
@@ -220,7 +220,7 @@ func (node *Node) serve(tb testing.TB, server *grpc.Server) {
 	}
 }
 
-// Stop lets the node be gone: requests to it fail at once.
+// Stop takes the node away: requests to it fail at once.
 func (node *Node) Stop() {
 	if node.stop != nil {
 		node.stop()
@@ -229,7 +229,7 @@ func (node *Node) Stop() {
 	node.stop = nil
 }
 
-// Hang lets the node take requests and never answer.
+// Hang makes the node take requests and never answer.
 func (node *Node) Hang(tb testing.TB) {
 	tb.Helper()
 
@@ -240,7 +240,7 @@ func (node *Node) Hang(tb testing.TB) {
 	})))
 }
 
-// Reboot lets the node answer again with nothing of what it had to say before.
+// Reboot makes the node answer again, with an empty state.
 func (node *Node) Reboot(tb testing.TB) {
 	tb.Helper()
 

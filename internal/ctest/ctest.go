@@ -2,7 +2,7 @@
 // License, v. 2.0. If a copy of the MPL was not distributed with this
 // file, You can obtain one at http://mozilla.org/MPL/2.0/.
 
-// Package ctest runs controllers on an in-memory COSI state, as machined runs them on its own.
+// Package ctest has what tests run on: an in-memory COSI state for controllers, and a cluster of nodes behind a Talos API.
 package ctest
 
 import (
@@ -20,8 +20,7 @@ import (
 	"github.com/talos-rebound/rebound/internal/talosapi"
 )
 
-// NewState makes an empty in-memory state in which the resources of definitions are registered, as machined registers
-// them. It is what a machine has right after its boot.
+// NewState makes an in-memory state as a machine has it right after its boot: no resources yet, but these definitions.
 func NewState(tb testing.TB, definitions ...meta.ResourceWithRD) state.State {
 	tb.Helper()
 

@@ -24,8 +24,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// accessRule returns which resources of st a call may touch. Everything it needs to know is in st itself: what is not
-// defined there does not exist for clients.
+// accessRule returns the rule for which resources of st a call may touch. A type or namespace that is not defined in st
+// does not exist for clients.
 func accessRule(st state.State) state.FilteringRule {
 	return func(ctx context.Context, access state.Access) error {
 		if !access.Verb.Readonly() {
@@ -60,7 +60,8 @@ func unsupported(kind, name string, err error) error {
 
 var errNotAuthorized = status.Error(codes.PermissionDenied, "not authorized")
 
-// authorize returns an error unless the caller has a role for the method. Some are for readers, the rest for admins.
+// authorize returns an error unless the caller has a role for the method. Some methods are for readers, the rest are for
+// admins.
 func authorize(ctx context.Context, method string) error {
 	allowed := role.MakeSet(role.Admin)
 
@@ -95,14 +96,14 @@ func authorizeStream(service any, stream grpc.ServerStream, info *grpc.StreamSer
 
 // forwardedRoles returns the roles that an endpoint forwarded with the call.
 func forwardedRoles(ctx context.Context) role.Set {
-	// Roles that this version does not know are part of the set and match nothing.
+	// Unknown roles stay in the set and match nothing.
 	roles, _ := role.Parse(metadata.ValueFromIncomingContext(ctx, constants.APIAuthzRoleMetadataKey))
 
 	return roles
 }
 
-// certificateRoles returns the roles that the certificate of an endpoint's caller names as its organizations. Every
-// caller has one: the handshake has verified it.
+// certificateRoles returns the roles of an endpoint's caller. They are the organizations in its certificate, which every
+// caller has and the handshake has verified.
 func certificateRoles(ctx context.Context) role.Set {
 	caller, _ := peer.FromContext(ctx)
 	certificate := caller.AuthInfo.(credentials.TLSInfo).State.PeerCertificates[0]

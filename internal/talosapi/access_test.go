@@ -77,7 +77,7 @@ func TestNobodyWrites(t *testing.T) {
 
 			st, ctx := cluster.ClientWith(t, tc.roles).COSI, client.WithNode(deadline(t), second)
 
-			// The client takes this code for an owner's conflict, and keeps of the status only the words.
+			// The client takes this code for the conflict of an owner. Only the words of the status are left.
 			assert.ErrorContains(t, st.Create(ctx, recovery.NewDaemonSetRecovery("kube-system/cilium")), tc.message)
 			assert.ErrorContains(t, st.Update(ctx, recovery.NewRecoveryStatus()), tc.message)
 			assert.ErrorContains(t, st.Destroy(ctx, recovery.NewRecoveryStatus().Metadata()), tc.message)
@@ -115,7 +115,7 @@ func TestWhatIsNotDefinedIsNotSupported(t *testing.T) {
 	assert.True(t, state.IsNotFoundError(err), "what is defined and not there is not found: %v", err)
 }
 
-// TestRolesComeFromTheCertificate covers what a client is without a role, and what it cannot claim to be.
+// TestRolesComeFromTheCertificate shows what each role may do, and that claiming another one changes nothing.
 func TestRolesComeFromTheCertificate(t *testing.T) {
 	t.Parallel()
 
@@ -214,7 +214,7 @@ func TestOnlyValidCertificatesOfTheAuthorityAreTakenIn(t *testing.T) {
 
 	valid := configure(t, cluster.Authority, cluster, talosapi.ClientConfig{})
 
-	// A foreigner who is ready to believe the endpoint, which does not make the endpoint believe the foreigner.
+	// A foreigner who trusts the endpoint. The endpoint must not trust the foreigner.
 	trusting := configure(t, foreign, cluster, talosapi.ClientConfig{})
 	trusting.Contexts["lab"].CA = valid.Contexts["lab"].CA
 

@@ -17,7 +17,7 @@ import (
 	"github.com/siderolabs/talos/pkg/machinery/role"
 )
 
-// authorityLifetime is for how long an authority and the certificates of its endpoints hold: that of Talos' own.
+// authorityLifetime is how long an authority and the certificates of its endpoints are valid. Talos uses the same.
 const authorityLifetime = 10 * 365 * 24 * time.Hour
 
 // Authority signs what a Talos cluster's own authority signs: the certificates of its endpoints and of their clients.
@@ -25,9 +25,9 @@ type Authority struct {
 	ca *x509.CertificateAuthority
 }
 
-// NewAuthority makes an authority with a new ed25519 key. No two of them believe each other's certificates.
+// NewAuthority makes an authority with a new ed25519 key. It trusts no certificate of another authority.
 func NewAuthority() (*Authority, error) {
-	// What machinery's package for secrets does too, which would bring a machine configuration along.
+	// The secrets package of machinery does the same, but needs a machine configuration.
 	ca, err := x509.NewSelfSignedCertificateAuthority(
 		x509.Organization("talos"),
 		x509.NotAfter(time.Now().Add(authorityLifetime)),
@@ -44,21 +44,20 @@ type ClientConfig struct {
 	// Endpoints are the addresses of the endpoints, with their ports.
 	Endpoints []string
 
-	// Nodes are the names of the nodes that commands are meant for if they are not told otherwise.
+	// Nodes are the nodes that commands use unless they are given others.
 	Nodes []string
 
 	// Roles are what the client's certificate lets it do. The zero value lets it connect and do nothing.
 	Roles role.Set
 
-	// NotBefore is when the certificate begins to hold, now if zero.
+	// NotBefore is when the certificate becomes valid, now if zero.
 	NotBefore time.Time
 
-	// Lifetime is for how long it holds from then on, a day if zero.
+	// Lifetime is how long it is valid from then on, a day if zero.
 	Lifetime time.Duration
 }
 
-// Config makes a client configuration with a single context of that name, as talosctl keeps it in its talosconfig, with
-// a new key and certificate.
+// Config makes a talosconfig with a single context of that name, which has a new key and certificate.
 func (a *Authority) Config(context string, options ClientConfig) (*clientconfig.Config, error) {
 	if options.NotBefore.IsZero() {
 		options.NotBefore = time.Now()
@@ -83,7 +82,7 @@ func (a *Authority) Config(context string, options ClientConfig) (*clientconfig.
 	return config, nil
 }
 
-// serverTLS returns how an endpoint on loopback proves to be itself, and demands the same of its clients.
+// serverTLS returns the TLS configuration of an endpoint on loopback. Clients need a certificate of the same authority.
 func (a *Authority) serverTLS() (*tls.Config, error) {
 	pair, err := x509.NewKeyPair(a.ca,
 		x509.IPAddresses([]net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}),

@@ -31,12 +31,12 @@ type EndpointConfig struct {
 	Local string
 
 	// Resolve returns the gRPC target of the machine that answers for a node, or false if there is none of that name.
-	// It is called for every call, concurrently. A nil Resolve leaves an endpoint like that of a worker, which refuses
+	// It is called for every call, concurrently. With a nil Resolve the endpoint is like that of a worker: it refuses
 	// every call that names a node.
 	Resolve func(node string) (target string, ok bool)
 }
 
-// Endpoint is the apid of a control plane node.
+// Endpoint stands for the apid of a node.
 type Endpoint struct {
 	server  *grpc.Server
 	address string
@@ -78,11 +78,11 @@ func (e *Endpoint) Close() error {
 	return e.wait()
 }
 
-// Serve serves server on the unix socket at path until ctx is done, and then stops it for good: serving again takes a
-// new server. A socket that an earlier process left there is replaced; whatever else is there stays, and is an error.
+// Serve serves server on the unix socket at path until ctx is done. The server cannot be used again after that. A socket
+// that an earlier process left there is replaced. Whatever else is there stays, and is an error.
 //
 // Clients can connect once Serve has returned. wait blocks until the server has stopped, its handlers have returned and
-// the path is free again. It returns an error only if something else than ctx has ended it, and the same one every time.
+// the path is free again. Its error says why the server stopped before ctx was done. It may be called more than once.
 func Serve(ctx context.Context, server *grpc.Server, path string) (wait func() error, err error) {
 	if info, err := os.Lstat(path); err == nil && info.Mode().Type() == fs.ModeSocket {
 		if err = os.Remove(path); err != nil {
@@ -98,7 +98,7 @@ func Serve(ctx context.Context, server *grpc.Server, path string) (wait func() e
 	return wait, err
 }
 
-// serve serves server until it is stopped. wait blocks until then and returns why it ended earlier, if it did.
+// serve serves server until it is stopped. wait blocks until then. Its error says why it ended earlier, if it did.
 func serve(ctx context.Context, server *grpc.Server, network, address string) (wait func() error, bound net.Addr, err error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, network, address)
 	if err != nil {

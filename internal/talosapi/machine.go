@@ -6,11 +6,10 @@
 //
 // A machine answers on its own socket and decides who may read what. An endpoint stands for the apid of a control
 // plane node: it takes clients in over TLS, learns their roles from their certificates and passes their calls on to the
-// machines they name. An authority signs the certificates of both sides. Rules and messages are those of Talos v1.13.9,
-// so that its clients cannot tell the difference where it matters to them.
+// machines they name. An authority signs the certificates of both sides. Rules and messages are those of Talos v1.13.9.
 //
-// It is not Talos. A machine serves resources and its version and nothing else. Whoever reaches its socket is believed
-// about the roles. An endpoint talks to machines, not to their apids. The role os:impersonator gives nothing.
+// It is not Talos. A machine serves resources and its version and nothing else. It believes the roles that a call claims
+// to have. An endpoint talks to machines, not to their apids. The role os:impersonator gives nothing.
 //
 // # Why it exists
 //
@@ -20,9 +19,9 @@
 // for talosctl and rebound. A container with Talos would be the real thing, and could not have 500 nodes in one test,
 // which take 0.4 s here.
 //
-// It costs about 650 lines of code. What others do better is left to them: grpc-proxy passes calls on and joins
+// It costs about 610 lines of code. What others do better is left to them: grpc-proxy passes calls on and joins
 // replies, siderolabs/crypto makes certificates, COSI's own server serves resources. Three things were given up to get
-// from 890 to 650 lines. Connections to machines are not kept, so nothing has to notice that a machine is back. Only
+// from 890 to 610 lines. Connections to machines are not kept, so nothing has to notice that a machine is back. Only
 // the version is asked of many nodes in one call, because every other such call ends as Unimplemented anyway. And an
 // endpoint's certificate is for loopback alone.
 package talosapi
@@ -48,16 +47,16 @@ import (
 
 // MachineConfig is what a machine answers with.
 type MachineConfig struct {
-	// State holds the resources, and the definitions of namespaces and types without which none can be read. The machine
-	// never writes to it.
+	// State holds the resources, and the definitions of their namespaces and types. Without those nothing can be read.
+	// The machine never writes to it.
 	State state.State
 
 	// Version is the Talos version that the machine claims to run, such as "v1.13.9". Clients refuse to parse an empty one.
 	Version string
 }
 
-// NewMachine returns the API of one machine, for the caller to serve and to stop. It believes the roles that calls carry
-// in their metadata, so nobody but an endpoint should reach it.
+// NewMachine returns the API of one machine, for the caller to serve and to stop. It believes the roles in the metadata
+// of a call, so nobody but an endpoint should reach it.
 func NewMachine(config MachineConfig) *grpc.Server {
 	api := grpc.NewServer(
 		grpc.MaxRecvMsgSize(constants.GRPCMaxMessageSize),
@@ -72,7 +71,7 @@ func NewMachine(config MachineConfig) *grpc.Server {
 	return api
 }
 
-// machineService answers for the version; the calls it does not know are Unimplemented.
+// machineService tells the version. All its other calls are Unimplemented.
 type machineService struct {
 	machine.UnimplementedMachineServiceServer
 
@@ -94,8 +93,8 @@ func (s *machineService) Version(context.Context, *emptypb.Empty) (*machine.Vers
 	}, nil
 }
 
-// NewState makes an empty in-memory state in which these namespaces, a description by name, and the resources of the
-// definitions are registered, besides those of COSI itself: what a machine has right after its boot.
+// NewState makes an in-memory state as a machine has it right after its boot: no resources yet, but the definitions of
+// those that there can be. The keys of namespaces are names, the values descriptions.
 func NewState(ctx context.Context, namespaces map[string]string, definitions ...meta.ResourceWithRD) (state.State, error) {
 	st := state.WrapCore(namespaced.NewState(inmem.Build))
 

@@ -40,8 +40,8 @@ var (
 	reader   = role.MakeSet(role.Reader)
 )
 
-// newCluster starts a cluster whose discovery is switched off, which only admins may see, and two nodes that say who
-// they are, which everybody may read.
+// newCluster starts a cluster with two nodes. Every reader may read their names. Only admins may read that discovery is
+// switched off.
 func newCluster(t *testing.T) *ctest.Cluster {
 	t.Helper()
 
@@ -65,7 +65,7 @@ func newClient(t *testing.T, config *clientconfig.Config) *client.Client {
 	return talos
 }
 
-// deadline keeps a call that hangs from being taken for one that waits.
+// deadline ends a call that hangs.
 func deadline(t *testing.T) context.Context {
 	t.Helper()
 
@@ -75,7 +75,7 @@ func deadline(t *testing.T) context.Context {
 	return ctx
 }
 
-// nodeName reads what the node that ctx names says it is called.
+// nodeName asks the node that ctx is for what it is called.
 func nodeName(ctx context.Context, talos *client.Client) (string, error) {
 	got, err := safe.StateGetByID[*recovery.RecoveryStatus](ctx, talos.COSI, recovery.RecoveryStatusID)
 	if err != nil {

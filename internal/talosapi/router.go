@@ -49,7 +49,7 @@ func (r *router) direct(ctx context.Context, method string) (proxy.Mode, []proxy
 	case r.resolve == nil:
 		return proxy.One2One, nil, status.Error(codes.PermissionDenied, "no request forwarding")
 	case len(nodes) > 0 && method != machine.MachineService_Version_FullMethodName:
-		// No machine has it, so that nothing needs to know how its replies are put together.
+		// No machine has it, so nothing needs to know how to join its replies.
 		return proxy.One2One, nil, status.Errorf(codes.Unimplemented, "unknown method %s", method)
 	case len(nodes) > 0:
 		backends := make([]proxy.Backend, len(nodes))
@@ -63,7 +63,7 @@ func (r *router) direct(ctx context.Context, method string) (proxy.Mode, []proxy
 	}
 }
 
-// named returns the backend of a node. If there is no such node, only using it fails, so that the others of the same
+// named returns the backend of a node. If there is no such node, using the backend fails. The other nodes of the same
 // call still answer.
 func (r *router) named(node string) proxy.Backend {
 	target, ok := r.resolve(node)
@@ -89,7 +89,7 @@ var _ proxy.Backend = (*backend)(nil)
 // String implements proxy.Backend.
 func (b *backend) String() string { return b.node }
 
-// GetConnection implements proxy.Backend. What the client says about its roles is replaced by what its certificate says.
+// GetConnection implements proxy.Backend. The roles of the call are those of the certificate, whatever the client claims.
 //
 // Every call has a connection of its own. On loopback that costs little, and a machine that was away is found as soon as
 // it is back.
@@ -123,7 +123,7 @@ func (b *backend) GetConnection(ctx context.Context, _ string) (context.Context,
 
 // AppendInfo implements proxy.Backend: it puts the node's name into every message of a reply.
 //
-// All such messages of Talos begin with the metadata, and what common.Empty does not know of them it keeps.
+// Every such message of Talos has the metadata as its first field. common.Empty has no other, and keeps the rest as it is.
 func (b *backend) AppendInfo(_ bool, reply []byte) ([]byte, error) {
 	var named common.EmptyResponse
 
