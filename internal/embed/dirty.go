@@ -19,8 +19,8 @@ import (
 // together with an edit they would be hard to tell apart. A tree that git does not track, or without a commit yet, has
 // none.
 func (plan *Plan) Uncommitted(ctx context.Context, dir string) ([]string, error) {
-	if !inRepository(dir) {
-		return nil, nil
+	if tracked, err := inRepository(dir); err != nil || !tracked {
+		return nil, err
 	}
 
 	if _, err := git(ctx, dir, "rev-parse", "--is-inside-work-tree"); err != nil {
@@ -34,9 +34,8 @@ func (plan *Plan) Uncommitted(ctx context.Context, dir string) ([]string, error)
 	var dirty []string
 
 	for _, change := range plan.Changes {
-		without, edited := plan.remove[change.Path]
-		if !edited {
-			continue
+		if change.original == nil {
+			continue // a file of ours
 		}
 
 		committed, err := git(ctx, dir, "show", "HEAD:./"+change.Path)
@@ -44,8 +43,8 @@ func (plan *Plan) Uncommitted(ctx context.Context, dir string) ([]string, error)
 			return nil, context.Cause(ctx)
 		}
 
-		original, removeErr := without(unixLines(committed))
-		if err != nil || removeErr != nil || !bytes.Equal(original, unixLines(plan.originals[change.Path])) {
+		original, stripErr := strip(committed)
+		if err != nil || stripErr != nil || !bytes.Equal(original, change.original) {
 			dirty = append(dirty, change.Path)
 		}
 	}
@@ -54,35 +53,24 @@ func (plan *Plan) Uncommitted(ctx context.Context, dir string) ([]string, error)
 }
 
 // inRepository tells whether a folder or one above it has something to do with git.
-func inRepository(dir string) bool {
-	absolute, err := filepath.Abs(dir)
+func inRepository(dir string) (bool, error) {
+	dir, err := filepath.Abs(dir)
 	if err != nil {
-		return false
+		return false, err
 	}
 
-	for {
-		if _, err = os.Lstat(filepath.Join(absolute, ".git")); err == nil {
-			return true
+	for above := ""; above != dir; above, dir = dir, filepath.Dir(dir) {
+		if _, err = os.Lstat(filepath.Join(dir, ".git")); err == nil {
+			return true, nil
 		}
-
-		above := filepath.Dir(absolute)
-		if above == absolute {
-			return false
-		}
-
-		absolute = above
 	}
+
+	return false, nil
 }
-
-// unixLines undoes what git may have done to a text when it checked it out.
-func unixLines(text []byte) []byte { return bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n")) }
 
 // git runs git on the repository that a folder is in, whatever the environment says. The error has git's words.
 func git(ctx context.Context, dir string, args ...string) ([]byte, error) {
-	var out, words bytes.Buffer
-
 	cmd := exec.CommandContext(ctx, "git", append([]string{"-C", dir}, args...)...)
-	cmd.Stdout, cmd.Stderr = &out, &words
 
 	for _, variable := range os.Environ() {
 		if !strings.HasPrefix(variable, "GIT_") {
@@ -90,16 +78,15 @@ func git(ctx context.Context, dir string, args ...string) ([]byte, error) {
 		}
 	}
 
-	err := cmd.Run()
+	out, err := cmd.Output()
 
-	var exit *exec.ExitError
-
-	switch {
-	case errors.As(err, &exit) && words.Len() > 0:
-		return nil, fmt.Errorf("failed to ask git for uncommitted changes: %s", strings.TrimSpace(words.String()))
-	case err != nil:
-		return nil, fmt.Errorf("failed to ask git for uncommitted changes: %w", err)
-	default:
-		return out.Bytes(), nil
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && len(exit.Stderr) > 0 {
+		err = errors.New(strings.TrimSpace(string(exit.Stderr)))
 	}
+
+	if err != nil {
+		return nil, fmt.Errorf("failed to ask git for uncommitted changes: %w", err)
+	}
+
+	return out, nil
 }
