@@ -173,30 +173,23 @@ func (l list) insert(text []byte, _ Options) ([]byte, error) {
 
 // find finds the list.
 func (l list) find(s *source) (*ast.CompositeLit, error) {
-	var body ast.Node
-
-	for _, decl := range s.file.Decls {
-		if function, ok := decl.(*ast.FuncDecl); ok && function.Name.Name == l.function && function.Body != nil {
-			body = function.Body
-		}
-	}
-
-	if body == nil {
-		return nil, fmt.Errorf("it has no function %s", l.function)
-	}
-
 	var found []*ast.CompositeLit
 
-	ast.Inspect(body, func(node ast.Node) bool {
-		if literal, ok := node.(*ast.CompositeLit); ok && literal.Type != nil && s.words(literal.Type) == "[]"+l.element {
-			found = append(found, literal)
+	ast.Inspect(s.file, func(node ast.Node) bool {
+		switch node := node.(type) {
+		case *ast.FuncDecl:
+			return node.Name.Name == l.function
+		case *ast.CompositeLit:
+			if node.Type != nil && s.words(node.Type) == "[]"+l.element {
+				found = append(found, node)
+			}
 		}
 
 		return true
 	})
 
 	if len(found) != 1 {
-		return nil, fmt.Errorf("function %s has %d lists of type []%s where one is expected", l.function, len(found), l.element)
+		return nil, fmt.Errorf("it has %d lists of type []%s in function %s where one is expected", len(found), l.element, l.function)
 	}
 
 	return found[0], nil

@@ -45,7 +45,7 @@ type Plan struct {
 	Talos string
 	// Options are those that the plan was made for; none if it takes rebound out.
 	Options Options
-	// Changes are in the order in which they are made. With only some of them made, Talos does not build.
+	// Changes are in the order in which they are made.
 	Changes []Change
 }
 
@@ -60,8 +60,8 @@ type edit struct {
 	insert func(original []byte, options Options) ([]byte, error)
 }
 
-// edits are in the order in which they are made, and are taken back in the opposite order: as long as something is used
-// and what it needs is missing, Talos does not build.
+// edits are in the order in which they are made, and are taken back in the opposite order: what is used comes before what
+// it needs, and the requirement in go.mod last. A tree with some of them does not build, rather than lack something.
 func edits() []edit {
 	var all []edit
 

@@ -39,14 +39,17 @@ func Verify(ctx context.Context, dir string, progress io.Writer) error {
 		return err
 	}
 
-	packages, err := editedPackages(tree)
-	if err != nil {
-		return err
+	for _, l := range lists {
+		if text, err := fs.ReadFile(tree, l.path); err != nil {
+			return err
+		} else if !l.diagnostics && !bytes.Contains(text, []byte(marker)) {
+			return fmt.Errorf("rebound is not embedded: nothing of it is in %s", l.path)
+		}
 	}
 
-	fmt.Fprintf(progress, "type-checking %d packages\n", len(packages))
+	fmt.Fprintln(progress, "type-checking what was edited")
 
-	if _, err = goCommand(ctx, dir, append([]string{"build", "-mod=readonly"}, packages...)...); err != nil {
+	if _, err := goCommand(ctx, dir, "build", "-mod=readonly", "./"+runtimeFolder, "./"+checkFolder, "./"+runtimeCtrlFolder+"/..."); err != nil {
 		return fmt.Errorf("failed to type-check the edited packages: %w", err)
 	}
 
@@ -64,37 +67,6 @@ func Verify(ctx context.Context, dir string, progress io.Writer) error {
 	_, err = progress.Write(out)
 
 	return err
-}
-
-// editedPackages are the packages in which rebound was embedded.
-func editedPackages(tree fs.FS) ([]string, error) {
-	var packages, missing []string
-
-	for _, l := range lists {
-		text, err := fs.ReadFile(tree, l.path)
-		if err != nil {
-			return nil, err
-		}
-
-		original, err := strip(text)
-
-		switch {
-		case err != nil:
-			return nil, fmt.Errorf("%s: %w", l.path, err)
-		case !bytes.Equal(original, text):
-			packages = append(packages, "./"+path.Dir(l.path))
-		case !l.diagnostics:
-			missing = append(missing, l.path)
-		}
-	}
-
-	if len(missing) > 0 {
-		return nil, fmt.Errorf("rebound is not embedded: nothing of it is in %s", strings.Join(missing, ", "))
-	}
-
-	slices.Sort(packages)
-
-	return slices.Compact(packages), nil
 }
 
 func register(ctx context.Context, dir string) ([]byte, error) {
@@ -115,16 +87,11 @@ func register(ctx context.Context, dir string) ([]byte, error) {
 
 	defer os.RemoveAll(temporary) //nolint:errcheck // it is in the way of nobody
 
-	absolute, err := filepath.Abs(dir)
-	if err != nil {
-		return nil, err
-	}
-
 	files := map[string][]byte{"main.go": []byte(mainProgram), "controllers.go": program}
 	replace := map[string]string{}
 
 	for name := range files {
-		replace[filepath.Join(absolute, filepath.FromSlash(verifyFolder), name)] = filepath.Join(temporary, name)
+		replace[filepath.Join(filepath.FromSlash(verifyFolder), name)] = filepath.Join(temporary, name)
 	}
 
 	if files["overlay.json"], err = json.Marshal(map[string]any{"Replace": replace}); err != nil {
@@ -163,24 +130,15 @@ func goCommand(ctx context.Context, dir string, args ...string) ([]byte, error) 
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
 	case ok && len(exit.Stderr) > 0:
-		return nil, errors.New(firstLines(strings.TrimSpace(string(exit.Stderr)), wordsOfGo))
+		// One module that is missing makes hundreds of lines.
+		lines := strings.SplitN(strings.TrimSpace(string(exit.Stderr)), "\n", 21)
+
+		return nil, errors.New(strings.Join(lines[:min(len(lines), 20)], "\n"))
 	case err != nil:
 		return nil, fmt.Errorf("failed to run go %s: %w", args[0], err)
 	default:
 		return out, nil
 	}
-}
-
-// wordsOfGo is how many lines of an error of the go command are worth reading: one module that is missing makes hundreds.
-const wordsOfGo = 20
-
-func firstLines(text string, most int) string {
-	lines := strings.SplitN(text, "\n", most+1)
-	if len(lines) > most {
-		lines[most] = "…"
-	}
-
-	return strings.Join(lines, "\n")
 }
 
 // registration is the program's list of controllers: those of machined without the values of their fields. Name, inputs and
@@ -225,8 +183,8 @@ func registration(text []byte) ([]byte, error) {
 }
 
 // constructor is an expression for a controller like that in the list; empty if there is none. A pointer to a new struct
-// goes without its fields. A call that needs parts of machined gives way to a new value of the type that it returns; only
-// if that is an interface it is made, without those parts.
+// goes without its fields. A call that needs parts of machined, which is all that is no literal, gives way to a new value
+// of the type that it returns; only if that is an interface it is made, without those parts.
 func (s *source) constructor(element ast.Expr) string {
 	switch element := element.(type) {
 	case *ast.UnaryExpr:
@@ -238,34 +196,26 @@ func (s *source) constructor(element ast.Expr) string {
 			return ""
 		}
 
-		args, literal := s.arguments(element.Args)
-		call := s.words(element.Fun) + "(" + strings.Join(args, ", ") + ")"
+		function, literal := s.words(element.Fun), true
+		args := make([]string, len(element.Args))
 
+		for i, arg := range element.Args {
+			args[i] = s.words(arg)
+
+			if _, ok := arg.(*ast.BasicLit); !ok && args[i] != "true" && args[i] != "false" {
+				args[i], literal = "nil", false
+			}
+		}
+
+		call := function + "(" + strings.Join(args, ", ") + ")"
 		if !literal {
-			return fmt.Sprintf("made(%s, func() verifycontroller.Controller { return %s })", s.words(element.Fun), call)
+			call = "made(" + function + ", func() verifycontroller.Controller { return " + call + " })"
 		}
 
 		return call
 	}
 
 	return ""
-}
-
-// arguments are literals as they are, and nil for everything else: parts of machined.
-func (s *source) arguments(args []ast.Expr) (words []string, literal bool) {
-	literal = true
-
-	for _, arg := range args {
-		word := s.words(arg)
-
-		if _, ok := arg.(*ast.BasicLit); !ok && word != "true" && word != "false" {
-			word, literal = "nil", false
-		}
-
-		words = append(words, word)
-	}
-
-	return words, literal
 }
 
 const controllersProgram = `package main
