@@ -7,12 +7,13 @@
 // NewPlan and NewRevertPlan only read; what they return is a list of changes, file by file, which Apply writes.
 //
 // Every line that is inserted ends in the comment "rebound embed". Without those lines, and the files that are added, the
-// tree is byte for byte what it was: that is tried before a plan is returned, and what fails it is refused. So is a list
-// that shares a line with its braces, and a file that is not as gofmt leaves it.
+// tree is byte for byte what it was: that is tried before a plan is returned, and what fails it is refused. That is a file
+// that is not as gofmt leaves it, or in which gofmt would align a neighbour's comment with ours. A list with elements on
+// the lines of its braces is refused, too.
 //
 // That is all that is needed to survive a crash, too. Every file is written under another name and renamed, so it is old or
 // new; the next run completes the rest, or takes it back. Until then the tree does not build. An earlier design took
-// insertions out by their syntax and had a journal, its recovery and a lock: 750 lines of code more, for odd layouts that no
+// insertions out by their syntax and had a journal, its recovery and a lock: 700 lines of code more, for odd layouts that no
 // release of Talos has, and to leave the old tree where now a half-edited one waits for the next run. Two runs at once may
 // mix their edits, file by file; another run sets that right.
 //

@@ -50,7 +50,7 @@ func isMarked(line []byte) bool {
 }
 
 // errNotExact is why a text with insertions is refused.
-var errNotExact = errors.New("an edit could not be taken back byte for byte: it is not laid out as gofmt (for " + goModPath + ", go mod edit -fmt) has it")
+var errNotExact = errors.New("an edit could not be taken back byte for byte: other lines would change with it; is it formatted with gofmt, or go mod edit -fmt?")
 
 // checkExact makes sure that insertions can be taken back.
 func checkExact(original, inserted []byte) ([]byte, error) {

@@ -164,8 +164,7 @@ func variants(t *testing.T) map[string]fstest.MapFS {
 	"github.com`),
 		"an import that sorts behind": replaced(t, talos(t), controllerPath, `	"github.com/cosi-project/runtime/pkg/controller"
 	osruntime "github.com/cosi-project/runtime/pkg/controller/runtime"
-`, `	// the logger
-	"go.uber.org/zap"
+`, `	"go.uber.org/zap"
 `),
 		"go.mod with blank lines at its end":  replaced(t, talos(t), "go.mod", "// in-tree\n)\n", "// in-tree\n)\n\n\n"),
 		"the first version that is supported": replaced(t, talos(t), tagPath, "v1.13.9", "v1.13.5"),
@@ -282,7 +281,7 @@ func TestWhatIsNotUnderstoodIsRefused(t *testing.T) {
 		"an element before the brace":   {statePath, "&v1alpha1.Service{},\n\t} {", "&v1alpha1.Service{}} {", "line 31: the list of type []meta.ResourceWithRD has elements or comments on the lines of its braces"},
 		"a comment behind the brace":    {checksPath, "[]ClusterCheck{\n\t\t\t//", "[]ClusterCheck{ //", "line 12: the list of type []ClusterCheck has elements or comments on the lines of its braces"},
 		"an element and its neighbour":  {statePath, "&v1alpha1.Service{},", "&v1alpha1.Service{}, // aligned by gofmt with what follows", "an edit could not be taken back byte for byte"},
-		"not as gofmt would have it":    {checksPath, "\t\tPreBoot", "  PreBoot", "an edit could not be taken back byte for byte: it is not laid out as gofmt"},
+		"not as gofmt would have it":    {checksPath, "\t\tPreBoot", "  PreBoot", "an edit could not be taken back byte for byte: other lines would change with it; is it formatted with gofmt"},
 		"rebound used by hand":          {controllerPath, "return ctrl.runtime.Run", "return reboundctrl.Run", "line 32: " + byHand},
 		"rebound imported by hand":      {statePath, "\t\"github.com/cosi", "\t_ \"github.com/talos-rebound/rebound/pkg/resources/recovery\"\n\t\"github.com/cosi", "line 6: " + byHand},
 		"our check called by hand":      {checksPath, "PreBootSequenceChecks(),", "PreBootSequenceChecks(),\n\t\t[]ClusterCheck{daemonSetPodsRecovered},", "line 12: " + byHand},
