@@ -26,8 +26,9 @@ func newEmbedCommand() *cobra.Command {
 controller and its resources in machined, and the health check in the cluster
 checks, ahead of those that stall on the same problem without naming it. Running
 it again changes nothing, and --revert restores the tree byte for byte. A tree
-that it does not understand is refused before anything is written, and what a
-run that was killed has changed is taken back by the next one.
+that it does not understand is refused before anything is written. What a run
+that was killed has left undone is completed by the next one, and --revert takes
+back what it has done.
 
 It fits Talos v1.13.5 and later 1.13 releases, and the v1.14 line.
 

@@ -40,28 +40,12 @@ type EmbedOptions struct {
 
 // Embed puts rebound into a source tree of Talos, or takes it out again.
 func Embed(ctx context.Context, options EmbedOptions, out io.Writer) (err error) {
-	root, err := os.OpenRoot(options.Talos)
+	root, err := openTalos(options.Talos)
 	if err != nil {
-		return fmt.Errorf("failed to open the source tree of Talos: %w", err)
+		return err
 	}
 
 	defer func() { err = errors.Join(err, root.Close()) }()
-
-	unlock, err := embed.Lock(options.Talos)
-	if err != nil {
-		return err
-	}
-
-	defer func() { err = errors.Join(err, unlock()) }()
-
-	// In a folder that is something else nothing is recovered either.
-	if _, err = embed.TalosVersion(root.FS()); err != nil {
-		return inFolder(options.Talos, err)
-	}
-
-	if err = recoverTree(root, options.DryRun, out); err != nil {
-		return err
-	}
 
 	plan, err := newPlan(root, options)
 	if err != nil {
@@ -88,29 +72,18 @@ func Embed(ctx context.Context, options EmbedOptions, out io.Writer) (err error)
 	return reportPlan(plan, options, out)
 }
 
-// inFolder says which folder an error is about.
-func inFolder(folder string, err error) error { return fmt.Errorf("%w (folder %s)", err, folder) }
-
-// recoverTree takes back what an earlier run did not finish.
-func recoverTree(root *os.Root, dryRun bool, out io.Writer) error {
-	if dryRun {
-		if embed.Interrupted(root) {
-			return errors.New("an earlier run was interrupted; run rebound embed without --dry-run once to take its changes back")
-		}
-
-		return nil
-	}
-
-	interrupted, err := embed.Recover(root)
+// openTalos opens a source tree of Talos in which rebound can be embedded.
+func openTalos(folder string) (*os.Root, error) {
+	root, err := os.OpenRoot(folder)
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("failed to open the source tree of Talos: %w", err)
 	}
 
-	if interrupted {
-		fmt.Fprintln(out, "an earlier run was interrupted; its changes were taken back first")
+	if _, err = embed.TalosVersion(root.FS()); err != nil {
+		return nil, errors.Join(fmt.Errorf("%w (folder %s)", err, folder), root.Close())
 	}
 
-	return nil
+	return root, nil
 }
 
 func newPlan(root *os.Root, options EmbedOptions) (*embed.Plan, error) {
@@ -235,13 +208,13 @@ func reportPlan(plan *embed.Plan, options EmbedOptions, out io.Writer) error {
 	switch {
 	case options.Revert:
 		return nil
-	case plan.Version != "":
-		fmt.Fprintf(out, "\nnext: (cd %[1]s && go get %[2]s@%[3]s) && rebound embed --verify %[1]s\n", shellQuoted(options.Talos), embed.Module, plan.Version)
+	case plan.Options.Dir == "":
+		fmt.Fprintf(out, "\nnext: (cd %[1]s && go get %[2]s@%[3]s) && rebound embed --verify %[1]s\n", shellQuoted(options.Talos), embed.Module, plan.Options.Version)
 	default:
 		fmt.Fprintf(out, "\nnext: rebound embed --verify %s\n", shellQuoted(options.Talos))
 	}
 
-	if plan.Dir != "" && !strings.HasPrefix(filepath.ToSlash(plan.Dir), "./tools/") {
+	if plan.Options.Dir != "" && !strings.HasPrefix(filepath.ToSlash(plan.Options.Dir), "./tools/") {
 		fmt.Fprintln(out, "note: Talos' own build runs in a container, which downloads modules before it has more of the tree than tools/;\n"+
 			"      for `make installer` embed a release, or a copy of the source in tools/rebound")
 	}
@@ -262,16 +235,12 @@ func shellQuoted(path string) string {
 
 // Verify checks that a source tree of Talos with rebound in it will start.
 func Verify(ctx context.Context, talos string, out io.Writer) error {
-	root, err := os.OpenRoot(talos)
+	root, err := openTalos(talos)
 	if err != nil {
-		return fmt.Errorf("failed to open the source tree of Talos: %w", err)
+		return err
 	}
 
-	if _, err = embed.TalosVersion(root.FS()); err != nil {
-		return errors.Join(inFolder(talos, err), root.Close())
-	}
-
-	if err = errors.Join(recoverTree(root, true, out), root.Close()); err != nil {
+	if err = root.Close(); err != nil {
 		return err
 	}
 

@@ -4,10 +4,26 @@
 
 package embed
 
+import (
+	"bytes"
+	"errors"
+)
+
 // added is a Go file that is added to Talos.
 type added struct {
 	path, what, text string
 	diagnostics      bool
+}
+
+func (file added) insert([]byte, Options) ([]byte, error) { return []byte(file.text), nil }
+
+// strip leaves nothing of a file of ours. Whatever else may be there is not touched.
+func (file added) strip(text []byte) ([]byte, error) {
+	if !bytes.HasPrefix(text, []byte(addedHeader)) {
+		return nil, errors.New("there is such a file, and rebound embed did not write it")
+	}
+
+	return nil, nil
 }
 
 const addedHeader = `// This Source Code Form is subject to the terms of the Mozilla Public

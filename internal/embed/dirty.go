@@ -7,45 +7,32 @@ package embed
 import (
 	"bytes"
 	"context"
-	"errors"
-	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 )
 
 // Uncommitted returns the files that the plan edits and that have changes, other than rebound's, that are not committed:
-// together with an edit they would be hard to tell apart. A tree that git does not track, or without a commit yet, has
-// none.
+// together with an edit they would be easy to commit by mistake. A tree of which git does not know has none.
 func (plan *Plan) Uncommitted(ctx context.Context, dir string) ([]string, error) {
-	if !inRepository(dir) {
-		return nil, nil
-	}
-
-	if _, err := git(ctx, dir, "rev-parse", "--is-inside-work-tree"); err != nil {
-		return nil, err
-	}
-
-	if _, err := git(ctx, dir, "show", "HEAD:./"+goModPath); err != nil {
-		return nil, ctx.Err() // it is in somebody else's repository, or not committed yet
+	if _, err := committed(ctx, dir, goModPath); err != nil {
+		return nil, ctx.Err()
 	}
 
 	var dirty []string
 
 	for _, change := range plan.Changes {
-		without, edited := plan.remove[change.Path]
-		if !edited {
-			continue
+		if change.original == nil {
+			continue // a file of ours
 		}
 
-		committed, err := git(ctx, dir, "show", "HEAD:./"+change.Path)
+		text, err := committed(ctx, dir, change.Path)
 		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
+			return nil, ctx.Err()
 		}
 
-		original, removeErr := without(unixLines(committed))
-		if err != nil || removeErr != nil || !bytes.Equal(original, unixLines(plan.originals[change.Path])) {
+		original, stripErr := strip(text)
+		if err != nil || stripErr != nil || !bytes.Equal(original, change.original) {
 			dirty = append(dirty, change.Path)
 		}
 	}
@@ -53,36 +40,9 @@ func (plan *Plan) Uncommitted(ctx context.Context, dir string) ([]string, error)
 	return dirty, nil
 }
 
-// inRepository tells whether a folder or one above it has something to do with git.
-func inRepository(dir string) bool {
-	absolute, err := filepath.Abs(dir)
-	if err != nil {
-		return false
-	}
-
-	for {
-		if _, err = os.Lstat(filepath.Join(absolute, ".git")); err == nil {
-			return true
-		}
-
-		above := filepath.Dir(absolute)
-		if above == absolute {
-			return false
-		}
-
-		absolute = above
-	}
-}
-
-// unixLines undoes what git may have done to a text when it checked it out.
-func unixLines(text []byte) []byte { return bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n")) }
-
-// git runs git on the repository that a folder is in, whatever the environment says. The error has git's words.
-func git(ctx context.Context, dir string, args ...string) ([]byte, error) {
-	var out, words bytes.Buffer
-
-	cmd := exec.CommandContext(ctx, "git", append([]string{"-C", dir}, args...)...)
-	cmd.Stdout, cmd.Stderr = &out, &words
+// committed is a file of the repository that a folder is in, whatever the environment says.
+func committed(ctx context.Context, dir, path string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, "git", "-C", dir, "show", "HEAD:./"+path)
 
 	for _, variable := range os.Environ() {
 		if !strings.HasPrefix(variable, "GIT_") {
@@ -90,16 +50,5 @@ func git(ctx context.Context, dir string, args ...string) ([]byte, error) {
 		}
 	}
 
-	err := cmd.Run()
-
-	var exit *exec.ExitError
-
-	switch {
-	case errors.As(err, &exit) && words.Len() > 0:
-		return nil, fmt.Errorf("failed to ask git for uncommitted changes: %s", strings.TrimSpace(words.String()))
-	case err != nil:
-		return nil, fmt.Errorf("failed to ask git for uncommitted changes: %w", err)
-	default:
-		return out.Bytes(), nil
-	}
+	return cmd.Output()
 }

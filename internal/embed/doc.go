@@ -4,9 +4,18 @@
 
 // Package embed puts rebound into a source tree of Talos, takes it out again, and checks that the result will start.
 //
-// NewPlan and NewRevertPlan only read; what they return is a list of changes, file by file, which Apply writes all or none of.
-// Every edit is an insertion that can be recognised and taken back, and no plan is returned before that was tried: what
-// cannot be restored byte for byte is not edited.
+// NewPlan and NewRevertPlan only read; what they return is a list of changes, file by file, which Apply writes.
+//
+// Every line that is inserted ends in the comment "rebound embed". Without those lines, and the files that are added, the
+// tree is byte for byte what it was: that is tried before a plan is returned, and what fails it is refused. That is a file
+// that is not as gofmt leaves it, or in which gofmt would align a neighbour's comment with ours. A list with elements on
+// the lines of its braces is refused, too.
+//
+// That is all that is needed to survive a crash, too. Every file is written under another name and renamed, so it is old or
+// new; the next run completes the rest, or takes it back. Until then the tree does not build. An earlier design took
+// insertions out by their syntax and had a journal, its recovery and a lock: 700 lines of code more, for odd layouts that no
+// release of Talos has, and to leave the old tree where now a half-edited one waits for the next run. Two runs at once may
+// mix their edits, file by file; another run sets that right.
 //
 // # What changes
 //
@@ -26,8 +35,7 @@
 // of pkg/resources/recovery.
 //
 // Talos' own build runs in a container, which downloads modules before it has more of the tree than tools/. For "make
-// installer" a release is to be embedded, or a copy of the source in tools/rebound. Neither was tried: there was no
-// container build.
+// installer" a release is to be embedded, or a copy of the source in tools/rebound.
 //
 // # What it costs
 //
@@ -47,11 +55,22 @@
 //     name that is not constant. Tests keep it so (internal/archtest). The library also builds and passes its tests with
 //     the modules of the v1.14 line (hack/compat).
 //
-// # What was built by hand
+// # What was tried by hand
 //
-// siderolabs/talos v1.13.9 and main at ad8823176, with --diagnostics: machined and talosctl were built; go vet and the tests
-// of v1alpha2, pkg/cluster/check and the runtime controllers gave what they give without rebound. (On main, one test needs
-// the modules of a running Talos kernel and fails with and without.) Talos' code was not touched, but modules that were not
-// to be had were replaced by their nearest release: in v1.13.9 containerd v2.2.4 without the fork, etcdutl v3.6.10 and
-// go-kubernetes v0.2.39; on main kube-proxy v0.36.3, ethtool v0.4.0-sidero, and siv-go without the fork.
+// Embedding with and without diagnostics and taking out again leaves a clean git status in v1.13.5 to v1.13.9,
+// v1.14.0-alpha.0 and main at ad8823176. go get adds to go.sum what --revert takes out, and leaves go.mod as it is. go mod
+// tidy leaves go.mod as it is, too, but replaces the checksums of github.com/rogpeppe/go-internal, which rebound's tests
+// need in a later version: after --revert, another go mod tidy brings them back.
+//
+// Without a container engine, the steps of the build-go and base stages of Talos' Dockerfile were run on v1.13.9 in their
+// order, in folders that have only what those stages copy: go mod download, go mod verify, go list all, and the builds of
+// machined and talosctl. They pass with a copy of the source in tools/rebound; go mod download passes with a release (from
+// a module proxy of files) as well, and fails with a folder elsewhere. Besides the replacements below, three tools that were
+// not to be had (grype, whydeadcode and dis-vulncheck) gave way to empty modules.
+//
+// With the same edits in another layout, machined and talosctl of v1.13.9 and of main were built with --diagnostics before;
+// go vet and the tests of v1alpha2, pkg/cluster/check and the runtime controllers gave what they give without rebound. (On
+// main, one test needs the modules of a running Talos kernel and fails with and without.) Talos' code was not touched, but
+// modules that were not to be had were replaced by their nearest release: in v1.13.9 containerd v2.2.4 without the fork,
+// etcdutl v3.6.10 and go-kubernetes v0.2.39; on main kube-proxy v0.36.3, ethtool v0.4.0-sidero, and siv-go without the fork.
 package embed

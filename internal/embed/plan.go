@@ -8,7 +8,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"slices"
+
+	"github.com/siderolabs/talos/pkg/machinery/textdiff"
 )
 
 // Options say what is embedded.
@@ -30,185 +34,136 @@ type Change struct {
 	What string
 	// Old and New are the contents; nil means that there is no such file.
 	Old, New []byte
+
+	// original is the file without rebound; nil if there is no such file then.
+	original []byte
 }
 
 // Plan is what is to be done to a tree. Without changes it is as it should be.
 type Plan struct {
 	// Talos is the version of the tree.
 	Talos string
-	// Version is the release of rebound that go.mod is to require, and Dir the folder that it is to name instead; both are
-	// empty if it is to mention none.
-	Version, Dir string
+	// Options are those that the plan was made for; none if it takes rebound out.
+	Options Options
 	// Changes are in the order in which they are made.
 	Changes []Change
+}
 
-	// originals are the files that are edited as they are without rebound, and remove makes them so, by path.
-	originals map[string][]byte
-	remove    map[string]edit
+// edit is what can be done to a file of Talos.
+type edit struct {
+	path, what  string
+	diagnostics bool
+
+	// strip returns the file without rebound; nil if there is no such file then.
+	strip func(text []byte) ([]byte, error)
+	// insert returns the file with rebound, made from what strip returns.
+	insert func(original []byte, options Options) ([]byte, error)
+}
+
+// edits are in the order in which they are made, and are taken back in the opposite order: what is used comes before what
+// it needs, and the requirement in go.mod last. A tree with some of them does not build, rather than lack something.
+func edits() []edit {
+	var all []edit
+
+	for _, l := range lists {
+		all = append(all, edit{l.path, l.what, l.diagnostics, strip, l.insert})
+	}
+
+	for _, file := range addedFiles {
+		all = append(all, edit{file.path, file.what, file.diagnostics, file.strip, file.insert})
+	}
+
+	return append(all, edit{goModPath, "require rebound", false, strip, requireRebound})
 }
 
 // NewPlan plans to embed rebound into a tree of Talos. Whatever an earlier embedding left there is replaced, so that the
 // plan for a tree that is as the options say has no changes. The error says where the tree is not understood; it joins
 // all such places.
 func NewPlan(tree fs.FS, options Options) (*Plan, error) {
-	return plan(tree, func(b *builder) {
-		if b.plan.Dir = options.Dir; options.Dir == "" {
-			b.plan.Version = options.Version
-		}
-
-		for _, p := range places {
-			if p.diagnostics && !options.Diagnostics {
-				b.editIfThere(p.path, p.remove)
-			} else {
-				b.edit(p.path, p.what, p.remove, p.add)
-			}
-		}
-
-		for _, file := range addedFiles {
-			if file.diagnostics && !options.Diagnostics {
-				b.remove(file)
-			} else {
-				b.add(file)
-			}
-		}
-
-		// It comes last: without it, a tree in which only some of the rest is in place does not build.
-		b.edit(goModPath, "require rebound", dropRebound, func(text []byte) ([]byte, error) {
-			return requireRebound(text, options.Version, options.Dir)
-		})
-	})
+	return newPlan(tree, edits(), options, func(e edit) bool { return !e.diagnostics || options.Diagnostics })
 }
 
 // NewRevertPlan plans to take out again what was embedded, and the checksums that the go command has added for it. A tree
 // without rebound gives a plan without changes.
 func NewRevertPlan(tree fs.FS) (*Plan, error) {
-	return plan(tree, func(b *builder) {
-		b.editIfThere(goModPath, dropRebound)
-		b.editIfThere(goSumPath, dropSums)
+	all := append(edits(), edit{path: goSumPath, strip: stripSums})
+	slices.Reverse(all)
 
-		for _, p := range places {
-			b.editIfThere(p.path, p.remove)
-		}
-
-		for _, file := range addedFiles {
-			b.remove(file)
-		}
-	})
+	return newPlan(tree, all, Options{}, func(edit) bool { return false })
 }
 
-func plan(tree fs.FS, build func(*builder)) (*Plan, error) {
+func newPlan(tree fs.FS, edits []edit, options Options, wanted func(edit) bool) (*Plan, error) {
 	version, err := TalosVersion(tree)
 	if err != nil {
 		return nil, err
 	}
 
-	b := builder{tree: tree, plan: &Plan{Talos: version, originals: map[string][]byte{}, remove: map[string]edit{}}}
-	build(&b)
+	plan := &Plan{Talos: version, Options: options}
 
-	if err = errors.Join(b.errs...); err != nil {
+	var errs []error
+
+	for _, e := range edits {
+		change, err := e.change(tree, options, wanted(e))
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", e.path, err))
+		} else if !bytes.Equal(change.Old, change.New) || (change.Old == nil) != (change.New == nil) {
+			plan.Changes = append(plan.Changes, change)
+		}
+	}
+
+	if err = errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("this tree of Talos %s is not understood, nothing was changed:\n%w", version, err)
 	}
 
-	return b.plan, nil
+	return plan, nil
 }
 
-// builder collects the changes of a plan, and everything that speaks against it.
-type builder struct {
-	tree fs.FS
-	plan *Plan
-	errs []error
-}
+func (e edit) change(tree fs.FS, options Options, wanted bool) (Change, error) {
+	old, err := fs.ReadFile(tree, e.path)
 
-// edit returns a changed text.
-type edit func(text []byte) ([]byte, error)
-
-// edit removes what is rebound's from a file and adds it anew.
-func (b *builder) edit(path, what string, remove, add edit) {
-	old, err := b.read(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = errMissing
-	}
-
-	original, err := then(remove, old, err)
-	changed, err := then(add, original, err)
-
-	b.plan.originals[path], b.plan.remove[path] = original, remove
-	b.change(Change{Path: path, What: what, Old: old, New: changed}, err)
-}
-
-// editIfThere removes what is rebound's from a file, unless there is no such file.
-func (b *builder) editIfThere(path string, remove edit) {
-	old, err := b.read(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return
-	}
-
-	original, err := then(remove, old, err)
-
-	b.plan.originals[path], b.plan.remove[path] = original, remove
-	b.change(Change{Path: path, What: "take it out", Old: old, New: original}, err)
-}
-
-// read reads a file of lines, to which lines can be added.
-func (b *builder) read(path string) ([]byte, error) {
-	text, err := fs.ReadFile(b.tree, path)
+	var original []byte
 
 	switch {
-	case err != nil:
-		return nil, err
-	case bytes.Contains(text, []byte("\r\n")):
-		return nil, errors.New("its lines end with CR LF; check the tree out with core.autocrlf=false")
-	case len(text) > 0 && !bytes.HasSuffix(text, []byte("\n")):
-		return nil, errors.New("its last line has no line feed")
-	default:
-		return text, nil
+	case errors.Is(err, fs.ErrNotExist):
+		old, err = nil, nil
+	case err == nil && bytes.Contains(old, []byte("\r\n")):
+		err = errors.New("its lines end with CR LF; check the tree out with core.autocrlf=false")
+	case err == nil:
+		original, err = e.strip(old)
 	}
+
+	change := Change{Path: e.path, What: "take it out", Old: old, New: original, original: original}
+
+	if err == nil && wanted {
+		change.What = e.what
+		change.New, err = e.insert(original, options)
+	}
+
+	return change, err
 }
 
-func then(edit edit, text []byte, err error) ([]byte, error) {
-	if err != nil {
-		return nil, err
+// WriteDiff writes the plan as a unified diff, which git apply understands.
+func (plan *Plan) WriteDiff(w io.Writer) error {
+	for _, change := range plan.Changes {
+		before, after := "a/"+change.Path, "b/"+change.Path
+
+		if change.Old == nil {
+			before = "/dev/null"
+		}
+
+		if change.New == nil {
+			after = "/dev/null"
+		}
+
+		diff, err := textdiff.DiffWithCustomPaths(string(change.Old), string(change.New), before, after)
+		if err != nil {
+			return fmt.Errorf("failed to compare %q: %w", change.Path, err)
+		}
+
+		if _, err = io.WriteString(w, diff); err != nil {
+			return fmt.Errorf("failed to write diff: %w", err)
+		}
 	}
 
-	return edit(text)
-}
-
-// add adds a file of ours.
-func (b *builder) add(file added) {
-	old, err := b.readAdded(file)
-
-	b.change(Change{Path: file.path, What: file.what, Old: old, New: []byte(file.text)}, err)
-}
-
-// remove removes a file of ours.
-func (b *builder) remove(file added) {
-	old, err := b.readAdded(file)
-
-	b.change(Change{Path: file.path, What: "take it out", Old: old}, err)
-}
-
-// readAdded reads a file of ours. Whatever else may be there is not touched.
-func (b *builder) readAdded(file added) ([]byte, error) {
-	old, err := fs.ReadFile(b.tree, file.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-
-	if err == nil && !bytes.HasPrefix(old, []byte(addedHeader)) {
-		err = errors.New("there is such a file, and rebound embed did not write it")
-	}
-
-	return old, err
-}
-
-func (b *builder) change(change Change, err error) {
-	if err != nil {
-		b.errs = append(b.errs, fmt.Errorf("%s: %w", change.Path, err))
-
-		return
-	}
-
-	if !bytes.Equal(change.Old, change.New) || (change.Old == nil) != (change.New == nil) {
-		b.plan.Changes = append(b.plan.Changes, change)
-	}
+	return nil
 }

@@ -25,33 +25,21 @@ func TestReleaseGoesInAndOut(t *testing.T) {
 	t.Parallel()
 
 	version, proxy := publish(t)
-	folder, root := buildable(t)
-	revert(t, root)
+	root := buildable(t)
+	before := read(t, root.FS())
 
-	before := textsOf(t, folder)
-
-	plan, err := embed.NewPlan(root.FS(), embed.Options{Version: version})
-	require.NoError(t, err)
-	require.NoError(t, embed.Apply(root, plan))
+	apply(t, root, &embed.Options{Version: version})
 
 	// What rebound embed says to do next.
 	env := append(os.Environ(), "GOPROXY=file://"+proxy+","+goEnv(t, "GOPROXY"), "GOFLAGS=-modcacherw", "GONOSUMDB="+embed.Module, "GOWORK=off")
 	forget(t, version)
-	run(t, folder, env, "go", "get", embed.Module+"@"+version)
-	run(t, folder, env, "go", "build", "./...")
-	assert.Contains(t, run(t, folder, env, "go", "list", "-deps", "./..."), embed.Module+"/pkg/controllers/recovery")
-	assert.Contains(t, textsOf(t, folder)["go.sum"], embed.Module+" "+version)
+	run(t, root.Name(), env, "go", "get", embed.Module+"@"+version)
+	run(t, root.Name(), env, "go", "build", "./...")
+	assert.Contains(t, run(t, root.Name(), env, "go", "list", "-deps", "./..."), embed.Module+"/pkg/controllers/recovery")
+	assert.Contains(t, read(t, root.FS())["go.sum"], embed.Module+" "+version)
 
-	revert(t, root)
-	assert.Empty(t, changed(before, textsOf(t, folder)))
-}
-
-func revert(t *testing.T, root *os.Root) {
-	t.Helper()
-
-	plan, err := embed.NewRevertPlan(root.FS())
-	require.NoError(t, err)
-	require.NoError(t, embed.Apply(root, plan))
+	apply(t, root, nil)
+	assert.Equal(t, before, read(t, root.FS()))
 }
 
 // publish puts what is committed into a module proxy of files, as a tag would. The version is the commit's own, so that the
@@ -67,6 +55,10 @@ func publish(t *testing.T) (version, proxy string) {
 		t.Skip("this is no checkout: what would be tagged is unknown")
 	}
 
+	// A worktree is no checkout to the module's own tools.
+	checkout := t.TempDir()
+	run(t, ".", nil, "git", "clone", "--quiet", repository, checkout)
+
 	version = "v0.0.1-test.g" + strings.TrimSpace(string(commit))
 	proxy = t.TempDir()
 	versions := filepath.Join(proxy, filepath.FromSlash(embed.Module), "@v")
@@ -74,7 +66,7 @@ func publish(t *testing.T) (version, proxy string) {
 
 	archive, err := os.Create(filepath.Join(versions, version+".zip"))
 	require.NoError(t, err)
-	require.NoError(t, zip.CreateFromVCS(archive, module.Version{Path: embed.Module, Version: version}, repository, "HEAD", ""))
+	require.NoError(t, zip.CreateFromVCS(archive, module.Version{Path: embed.Module, Version: version}, checkout, "HEAD", ""))
 	require.NoError(t, archive.Close())
 
 	for name, text := range map[string]string{
@@ -127,48 +119,4 @@ func run(t *testing.T, folder string, env []string, name string, args ...string)
 	require.NoError(t, err, "%s %s: %s", name, strings.Join(args, " "), complaint.String())
 
 	return string(out)
-}
-
-// textsOf are the files of a folder, by their paths in it.
-func textsOf(t *testing.T, folder string) map[string]string {
-	t.Helper()
-
-	texts := map[string]string{}
-
-	require.NoError(t, filepath.WalkDir(folder, func(path string, entry os.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-
-		name, err := filepath.Rel(folder, path)
-		if err != nil {
-			return err
-		}
-
-		text, err := os.ReadFile(path)
-		texts[filepath.ToSlash(name)] = string(text)
-
-		return err
-	}))
-
-	return texts
-}
-
-// changed names the files that are not the same.
-func changed(before, after map[string]string) []string {
-	var names []string
-
-	for name := range before {
-		if text, ok := after[name]; !ok || text != before[name] {
-			names = append(names, name)
-		}
-	}
-
-	for name := range after {
-		if _, ok := before[name]; !ok {
-			names = append(names, name)
-		}
-	}
-
-	return names
 }

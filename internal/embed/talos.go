@@ -52,6 +52,3 @@ func TalosVersion(tree fs.FS) (string, error) {
 
 	return version, nil
 }
-
-// errMissing is why a tree with the right version is not understood.
-var errMissing = errors.New("this file is missing")

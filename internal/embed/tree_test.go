@@ -5,7 +5,19 @@
 package embed_test
 
 import (
+	"bytes"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
 	"testing/fstest"
+
+	"github.com/rogpeppe/go-internal/txtar"
+	"github.com/stretchr/testify/require"
+
+	"github.com/talos-rebound/rebound/internal/embed"
 )
 
 const (
@@ -20,152 +32,105 @@ const (
 )
 
 // talos is a small tree with the shapes that matter. Every call returns a new one.
-func talos() fstest.MapFS {
+func talos(t *testing.T) fstest.MapFS {
+	t.Helper()
+
+	archive, err := txtar.ParseFile("testdata/talos.txtar")
+	require.NoError(t, err)
+
 	tree := fstest.MapFS{}
 
-	for path, text := range map[string]string{
-		"go.mod": `module github.com/siderolabs/talos
-
-go 1.26.6
-
-replace github.com/siderolabs/talos/pkg/machinery => ./pkg/machinery
-
-require (
-	github.com/cosi-project/runtime v1.14.1
-	github.com/siderolabs/talos/pkg/machinery v1.13.9 // in-tree
-)
-`,
-		tagPath: "v1.13.9\n",
-		controllerPath: `package v1alpha2
-
-import (
-	"context"
-	"time"
-
-	"github.com/cosi-project/runtime/pkg/controller"
-	"go.uber.org/zap"
-
-	"github.com/siderolabs/talos/internal/app/machined/pkg/controllers/block"
-	"github.com/siderolabs/talos/internal/app/machined/pkg/controllers/v1alpha1"
-)
-
-// Run registers and runs.
-func (ctrl *Controller) Run(ctx context.Context) error {
-	logger := zap.NewNop()
-
-	// The order does not matter.
-	for _, c := range []controller.Controller{
-		&block.DisksController{},
-		&block.WaitController{
-			Wait: time.Second,
-		},
-		&v1alpha1.ServiceController{
-			// V1Alpha1Events tells.
-			V1Alpha1Events: ctrl.Events(logger),
-		}, // the last one
-	} {
-		if err := ctrl.runtime.RegisterController(c); err != nil {
-			return err
-		}
-	}
-
-	return ctrl.runtime.Run(ctx)
-}
-`,
-		statePath: `package v1alpha2
-
-import (
-	"context"
-
-	"github.com/cosi-project/runtime/pkg/resource/meta"
-
-	"github.com/siderolabs/talos/pkg/machinery/resources/block"
-	"github.com/siderolabs/talos/pkg/machinery/resources/v1alpha1"
-)
-
-// NewState registers.
-func NewState(ctx context.Context) (*State, error) {
-	for _, r := range []meta.ResourceWithRD{
-		&block.Disk{},
-		&v1alpha1.Service{},
-	} {
-		if err := register(ctx, r); err != nil {
-			return nil, err
-		}
-	}
-
-	return &State{}, nil
-}
-`,
-		checksPath: `package check
-
-import (
-	"context"
-	"slices"
-	"time"
-
-	"github.com/siderolabs/talos/pkg/conditions"
-)
-
-// DefaultClusterChecks returns the checks.
-func DefaultClusterChecks() []ClusterCheck {
-	return slices.Concat(
-		PreBootSequenceChecks(),
-		[]ClusterCheck{
-			// wait for the nodes
-			func(cluster ClusterInfo) conditions.Condition {
-				return conditions.PollingCondition("nodes", func(ctx context.Context) error {
-					return nodes(ctx, cluster)
-				}, 5*time.Second)
-			},
-		},
-	)
-}
-
-// PreBootSequenceChecks returns others.
-func PreBootSequenceChecks() []ClusterCheck {
-	return []ClusterCheck{apid}
-}
-`,
-		checksList: `package diagnostics
-
-import (
-	"time"
-)
-
-// Checks returns the checks.
-func Checks() []CheckDescription {
-	return []CheckDescription{
-		{
-			ID:         "address-overlap",
-			Hysteresis: 30 * time.Second,
-			Check:      AddressOverlapCheck,
-		},
-	}
-}
-`,
-		diagnosticsPath: `package runtime
-
-import (
-	"github.com/cosi-project/runtime/pkg/controller"
-
-	"github.com/siderolabs/talos/pkg/machinery/resources/network"
-)
-
-// Inputs implements controller.Controller interface.
-func (ctrl *DiagnosticsController) Inputs() []controller.Input {
-	return []controller.Input{
-		{
-			Namespace: network.NamespaceName,
-			Type:      network.NodeAddressType,
-			Kind:      controller.InputWeak,
-		},
-	}
-}
-`,
-	} {
-		tree[path] = &fstest.MapFile{Data: []byte(text), Mode: 0o644}
+	for _, file := range archive.Files {
+		tree[file.Name] = &fstest.MapFile{Data: file.Data, Mode: 0o644}
 	}
 
 	return tree
+}
+
+// with is the tree after a plan.
+func with(tree fstest.MapFS, plan *embed.Plan) fstest.MapFS {
+	after := maps.Clone(tree)
+
+	for _, change := range plan.Changes {
+		if change.New == nil {
+			delete(after, change.Path)
+		} else {
+			after[change.Path] = &fstest.MapFile{Data: change.New, Mode: 0o644}
+		}
+	}
+
+	return after
+}
+
+// replaced is the tree with something else in a file.
+func replaced(t *testing.T, tree fstest.MapFS, path, old, replacement string) fstest.MapFS {
+	t.Helper()
+	require.Contains(t, string(tree[path].Data), old)
+
+	tree[path] = &fstest.MapFile{Data: bytes.Replace(tree[path].Data, []byte(old), []byte(replacement), 1), Mode: 0o644}
+
+	return tree
+}
+
+// read is everything that is in a tree, by path.
+func read(t *testing.T, tree fs.FS) map[string]string {
+	t.Helper()
+
+	texts := map[string]string{}
+
+	require.NoError(t, fs.WalkDir(tree, ".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+
+		text, err := fs.ReadFile(tree, path)
+		texts[path] = string(text)
+
+		return err
+	}))
+
+	return texts
+}
+
+// onDisk writes a tree to a folder.
+func onDisk(t *testing.T, tree fs.FS) *os.Root {
+	t.Helper()
+
+	folder := t.TempDir()
+	require.NoError(t, os.CopyFS(folder, tree))
+
+	root, err := os.OpenRoot(folder)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, root.Close()) })
+
+	return root
+}
+
+// buildable is the small tree with what the go command needs to build it: the versions are those of this repository.
+func buildable(t *testing.T) *os.Root {
+	t.Helper()
+
+	tree := talos(t)
+
+	for _, name := range []string{"go.mod", "go.sum"} {
+		text, err := os.ReadFile(filepath.Join("../..", name))
+		require.NoError(t, err)
+
+		tree[name] = &fstest.MapFile{Data: []byte(strings.Replace(string(text), "module "+embed.Module, "module github.com/siderolabs/talos", 1)), Mode: 0o644}
+	}
+
+	return onDisk(t, tree)
+}
+
+// apply embeds rebound into a tree, or takes it out with no options.
+func apply(t *testing.T, root *os.Root, options *embed.Options) {
+	t.Helper()
+
+	plan, err := embed.NewRevertPlan(root.FS())
+	if options != nil {
+		plan, err = embed.NewPlan(root.FS(), *options)
+	}
+
+	require.NoError(t, err)
+	require.NoError(t, embed.Apply(root, plan))
 }

@@ -16,7 +16,9 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -37,14 +39,17 @@ func Verify(ctx context.Context, dir string, progress io.Writer) error {
 		return err
 	}
 
-	packages, err := editedPackages(tree)
-	if err != nil {
-		return err
+	for _, l := range lists {
+		if text, err := fs.ReadFile(tree, l.path); err != nil {
+			return err
+		} else if !l.diagnostics && !bytes.Contains(text, []byte(marker)) {
+			return fmt.Errorf("rebound is not embedded: nothing of it is in %s", l.path)
+		}
 	}
 
-	fmt.Fprintf(progress, "type-checking %d packages\n", len(packages))
+	fmt.Fprintln(progress, "type-checking what was edited")
 
-	if _, err = goCommand(ctx, dir, append([]string{"build", "-mod=readonly"}, packages...)...); err != nil {
+	if _, err := goCommand(ctx, dir, "build", "-mod=readonly", "./"+runtimeFolder, "./"+checkFolder, "./"+runtimeCtrlFolder+"/..."); err != nil {
 		return fmt.Errorf("failed to type-check the edited packages: %w", err)
 	}
 
@@ -62,41 +67,6 @@ func Verify(ctx context.Context, dir string, progress io.Writer) error {
 	_, err = progress.Write(out)
 
 	return err
-}
-
-// editedPackages are the packages in which rebound was embedded.
-func editedPackages(tree fs.FS) ([]string, error) {
-	var packages, missing []string
-
-	for _, p := range places {
-		text, err := fs.ReadFile(tree, p.path)
-		if err != nil {
-			return nil, err
-		}
-
-		original, err := p.remove(text)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", p.path, err)
-		}
-
-		if bytes.Equal(original, text) {
-			if !p.diagnostics {
-				missing = append(missing, p.path)
-			}
-
-			continue
-		}
-
-		if folder := "./" + filepath.ToSlash(filepath.Dir(p.path)); !slices.Contains(packages, folder) {
-			packages = append(packages, folder)
-		}
-	}
-
-	if len(missing) > 0 {
-		return nil, fmt.Errorf("rebound is not embedded: nothing of it is in %s", strings.Join(missing, ", "))
-	}
-
-	return packages, nil
 }
 
 func register(ctx context.Context, dir string) ([]byte, error) {
@@ -117,19 +87,18 @@ func register(ctx context.Context, dir string) ([]byte, error) {
 
 	defer os.RemoveAll(temporary) //nolint:errcheck // it is in the way of nobody
 
-	absolute, err := filepath.Abs(dir)
-	if err != nil {
+	files := map[string][]byte{"main.go": []byte(mainProgram), "controllers.go": program}
+	replace := map[string]string{}
+
+	for name := range files {
+		replace[filepath.Join(filepath.FromSlash(verifyFolder), name)] = filepath.Join(temporary, name)
+	}
+
+	if files["overlay.json"], err = json.Marshal(map[string]any{"Replace": replace}); err != nil {
 		return nil, err
 	}
 
-	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{
-		filepath.Join(absolute, filepath.FromSlash(verifyFolder), "main.go"): filepath.Join(temporary, "main.go"),
-	}})
-	if err != nil {
-		return nil, err
-	}
-
-	for name, content := range map[string][]byte{"main.go": program, "overlay.json": overlay} {
+	for name, content := range files {
 		if err = os.WriteFile(filepath.Join(temporary, name), content, 0o600); err != nil {
 			return nil, fmt.Errorf("failed to write the program that registers everything: %w", err)
 		}
@@ -153,184 +122,167 @@ func goCommand(ctx context.Context, dir string, args ...string) ([]byte, error) 
 	// machined is for linux alone.
 	cmd.Env = append(os.Environ(), "GOOS=linux")
 
-	var out, words bytes.Buffer
+	out, err := cmd.Output()
 
-	cmd.Stdout, cmd.Stderr = &out, &words
-
-	err := cmd.Run()
+	exit, ok := errors.AsType[*exec.ExitError](err)
 
 	switch {
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
-	case err != nil && words.Len() > 0:
-		return nil, errors.New(firstLines(strings.TrimSpace(words.String()), wordsOfGo))
+	case ok && len(exit.Stderr) > 0:
+		// One module that is missing makes hundreds of lines.
+		lines := strings.SplitN(strings.TrimSpace(string(exit.Stderr)), "\n", 21)
+
+		return nil, errors.New(strings.Join(lines[:min(len(lines), 20)], "\n"))
 	case err != nil:
 		return nil, fmt.Errorf("failed to run go %s: %w", args[0], err)
 	default:
-		return out.Bytes(), nil
+		return out, nil
 	}
 }
 
-// wordsOfGo is how many lines of an error of the go command are worth reading: one module that is missing makes hundreds.
-const wordsOfGo = 20
-
-func firstLines(text string, most int) string {
-	lines := strings.SplitN(text, "\n", most+1)
-	if len(lines) > most {
-		lines[most] = "…"
-	}
-
-	return strings.Join(lines, "\n")
-}
-
-// registration is a program that registers what the controller list has, and all that NewState has. The controllers are
-// those of machined without the values of their fields: name, inputs and outputs, which are what can conflict, do not
-// depend on them.
+// registration is the program's list of controllers: those of machined without the values of their fields. Name, inputs and
+// outputs, which are what can conflict, do not depend on them.
 func registration(text []byte) ([]byte, error) {
-	s, err := parseSource(controllers.path, text)
+	s, err := parse(controllers.path, text)
 	if err != nil {
 		return nil, err
 	}
 
-	list, err := s.listOf(controllers.function, controllers.typePath, controllers.typeName)
+	literal, err := controllers.find(s)
 	if err != nil {
 		return nil, err
 	}
 
-	var elements strings.Builder
+	var elements, imports strings.Builder
 
-	used := map[string]bool{}
-
-	for _, element := range list.Elts {
-		qualifier, expression, err := constructor(element)
-		if err != nil {
-			return nil, fmt.Errorf("line %d: %w", s.line(element.Pos()), err)
+	for _, element := range literal.Elts {
+		expression := s.constructor(element)
+		if expression == "" {
+			return nil, fmt.Errorf("line %d: this controller cannot be made outside of machined: it is neither a pointer to a new struct nor a call of a function",
+				s.position(element.Pos()).Line)
 		}
 
-		used[qualifier] = true
-
-		fmt.Fprintf(&elements, "\t\t%s,\n", expression)
+		fmt.Fprintf(&elements, "\t%s,\n", expression)
 	}
 
-	var imports strings.Builder
+	used := regexp.MustCompile(`\w+\.`).FindAllString(elements.String(), -1)
 
 	for _, spec := range s.file.Imports {
-		if name := s.importName(importPath(spec)); used[name] {
+		name := path.Base(importPath(spec))
+		if spec.Name != nil {
+			name = spec.Name.Name
+		}
+
+		if slices.Contains(used, name+".") {
 			fmt.Fprintf(&imports, "\t%s %q\n", name, importPath(spec))
 		}
 	}
 
-	return fmt.Appendf(nil, registrationProgram, imports.String(), elements.String()), nil
+	return fmt.Appendf(nil, controllersProgram, imports.String(), elements.String()), nil
 }
 
-// constructor is an expression for a controller like that in the list, and the name of the package that it is from. A
-// pointer to a new struct goes without its fields. A call that needs parts of machined gives way to a new value of the
-// type that it returns; only if that is an interface it is made, without those parts.
-func constructor(element ast.Expr) (qualifier, expression string, err error) {
+// constructor is an expression for a controller like that in the list; empty if there is none. A pointer to a new struct
+// goes without its fields. A call that needs parts of machined, which is all that is no literal, gives way to a new value
+// of the type that it returns; only if that is an interface it is made, without those parts.
+func (s *source) constructor(element ast.Expr) string {
 	switch element := element.(type) {
 	case *ast.UnaryExpr:
 		if value, ok := element.X.(*ast.CompositeLit); ok && element.Op == token.AND {
-			expression = "&" + typeName(value.Type) + "{}"
-			qualifier, _, _ = strings.Cut(typeName(value.Type), ".")
+			return "&" + s.words(value.Type) + "{}"
 		}
 	case *ast.CallExpr:
-		args, literal := arguments(element.Args)
-		expression = typeName(element.Fun) + "(" + strings.Join(args, ", ") + ")"
-		qualifier, _, _ = strings.Cut(typeName(element.Fun), ".")
-
-		if !literal {
-			expression = fmt.Sprintf("verifyNew(%s, func() verifycontroller.Controller { return %s })", typeName(element.Fun), expression)
+		if _, ok := element.Fun.(*ast.SelectorExpr); !ok {
+			return ""
 		}
-	}
 
-	if qualifier == "" {
-		return "", "", errors.New("this controller cannot be made outside of machined: it is neither a pointer to a new struct nor a call of a function")
-	}
+		function, literal := s.words(element.Fun), true
+		args := make([]string, len(element.Args))
 
-	return qualifier, expression, nil
-}
+		for i, arg := range element.Args {
+			args[i] = s.words(arg)
 
-// arguments are literals as they are, and nil for everything else: parts of machined.
-func arguments(args []ast.Expr) (texts []string, literal bool) {
-	literal = true
-
-	for _, arg := range args {
-		switch arg := arg.(type) {
-		case *ast.BasicLit:
-			texts = append(texts, arg.Value)
-		case *ast.Ident:
-			if arg.Name == "true" || arg.Name == "false" {
-				texts = append(texts, arg.Name)
-
-				continue
+			if _, ok := arg.(*ast.BasicLit); !ok && args[i] != "true" && args[i] != "false" {
+				args[i], literal = "nil", false
 			}
-
-			texts, literal = append(texts, "nil"), false
-		default:
-			texts, literal = append(texts, "nil"), false
 		}
+
+		call := function + "(" + strings.Join(args, ", ") + ")"
+		if !literal {
+			call = "made(" + function + ", func() verifycontroller.Controller { return " + call + " })"
+		}
+
+		return call
 	}
 
-	return texts, literal
+	return ""
 }
 
-const registrationProgram = `package main
+const controllersProgram = `package main
 
 import (
-	verifyfmt "fmt"
-	verifyos "os"
-	verifyreflect "reflect"
-
 	verifycontroller "github.com/cosi-project/runtime/pkg/controller"
-	verifyruntime "github.com/cosi-project/runtime/pkg/controller/runtime"
-	verifyzap "go.uber.org/zap"
 
-	verifystate "github.com/siderolabs/talos/internal/app/machined/pkg/runtime/v1alpha2"
 %s)
 
-func verifyNew(constructor any, call func() verifycontroller.Controller) verifycontroller.Controller {
-	if made := verifyreflect.TypeOf(constructor).Out(0); made.Kind() == verifyreflect.Pointer {
-		return verifyreflect.New(made.Elem()).Interface().(verifycontroller.Controller)
+var controllers = []verifycontroller.Controller{
+%s}
+`
+
+const mainProgram = `package main
+
+import (
+	"fmt"
+	"log"
+	"reflect"
+
+	"github.com/cosi-project/runtime/pkg/controller"
+	"github.com/cosi-project/runtime/pkg/controller/runtime"
+	"go.uber.org/zap"
+
+	"github.com/siderolabs/talos/internal/app/machined/pkg/runtime/v1alpha2"
+)
+
+func made(constructor any, call func() controller.Controller) controller.Controller {
+	if result := reflect.TypeOf(constructor).Out(0); result.Kind() == reflect.Pointer {
+		return reflect.New(result.Elem()).Interface().(controller.Controller)
 	}
 
 	return call()
 }
 
 func main() {
-	state, err := verifystate.NewState()
+	log.SetFlags(0)
+
+	state, err := v1alpha2.NewState()
 	if err != nil {
-		verifyfmt.Fprintln(verifyos.Stderr, "the resource definitions conflict:", err)
-		verifyos.Exit(1)
+		log.Fatalln("the resource definitions conflict:", err)
 	}
 
-	runtime, err := verifyruntime.NewRuntime(state.Resources(), verifyzap.NewNop())
+	registered, err := runtime.NewRuntime(state.Resources(), zap.NewNop())
 	if err != nil {
-		verifyfmt.Fprintln(verifyos.Stderr, err)
-		verifyos.Exit(1)
+		log.Fatalln(err)
 	}
 
-	controllers := []verifycontroller.Controller{
-%s	}
 	conflicts := 0
 
-	for _, controller := range controllers {
-		if err = runtime.RegisterController(controller); err != nil {
-			verifyfmt.Fprintf(verifyos.Stderr, "controller %%q conflicts: %%v\n", controller.Name(), err)
+	for _, c := range controllers {
+		if err = registered.RegisterController(c); err != nil {
+			log.Printf("controller %q conflicts: %v", c.Name(), err)
 
 			conflicts++
 		}
 	}
 
 	if conflicts > 0 {
-		verifyos.Exit(1)
+		log.Fatalf("%d controllers conflict", conflicts)
 	}
 
-	graph, err := runtime.GetDependencyGraph()
+	graph, err := registered.GetDependencyGraph()
 	if err != nil {
-		verifyfmt.Fprintln(verifyos.Stderr, err)
-		verifyos.Exit(1)
+		log.Fatalln(err)
 	}
 
-	verifyfmt.Printf("%%d controllers registered, %%d edges in their graph, no conflicts\n", len(controllers), len(graph.Edges))
+	fmt.Printf("%d controllers registered, %d edges in their graph, no conflicts\n", len(controllers), len(graph.Edges))
 }
 `
