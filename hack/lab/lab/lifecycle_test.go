@@ -39,8 +39,7 @@ func TestLabLeavesNothingBehind(t *testing.T) {
 	assert.Len(t, processesOf(t, folder), 6)
 
 	require.NoError(t, cluster.Close())
-	assert.Empty(t, processesOf(t, folder))
-	assert.Empty(t, entries(t, temp))
+	assert.Empty(t, leftIn(t, temp))
 
 	require.NoError(t, cluster.Close(), "a lab can be closed twice")
 }
@@ -61,8 +60,7 @@ func TestLabThatFailsToStartLeavesNothingBehind(t *testing.T) {
 
 			require.ErrorContains(t, err, string(test.component)+" ended: exit status")
 			require.ErrorContains(t, err, test.words, "the error carries the end of the component's log")
-			assert.Empty(t, processesOf(t, temp))
-			assert.Empty(t, entries(t, temp))
+			assert.Empty(t, leftIn(t, temp))
 		})
 	}
 }
@@ -92,7 +90,7 @@ func TestLabThatIsEndedLeavesNothingBehind(t *testing.T) {
 			victim.Wait() //nolint:errcheck // killed, or ended by a cancelled context
 
 			require.Eventually(t, func() bool {
-				return len(processesOf(t, temp)) == 0 && len(entries(t, temp)) == 0
+				return len(leftIn(t, temp)) == 0
 			}, 30*time.Second, 100*time.Millisecond, "children see the end of their lifelines; the janitor sees to the rest")
 		})
 	}
@@ -169,13 +167,21 @@ func tempFolder(t *testing.T) string {
 	return folder
 }
 
-func entries(t *testing.T, folder string) []os.DirEntry {
+// leftIn returns what labs with their state in the folder have left behind:
+// files, and processes.
+func leftIn(t *testing.T, folder string) []string {
 	t.Helper()
 
-	found, err := os.ReadDir(folder)
+	left := processesOf(t, folder)
+
+	entries, err := os.ReadDir(folder)
 	require.NoError(t, err)
 
-	return found
+	for _, entry := range entries {
+		left = append(left, entry.Name())
+	}
+
+	return left
 }
 
 func processesOf(t *testing.T, folder string) []string {

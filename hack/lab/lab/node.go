@@ -12,9 +12,9 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"google.golang.org/grpc"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
@@ -51,7 +51,7 @@ type Node struct {
 	booted  time.Time
 	down    time.Time
 	process *component.Process
-	api     *connection
+	api     *grpc.ClientConn
 }
 
 // NodeOption changes a node before its first boot.
@@ -335,13 +335,8 @@ func (node *Node) waitRegistered(ctx context.Context) error {
 	ctx, cancel := node.whileRunning(ctx)
 	defer cancel()
 
-	return waitFor(ctx, node.lab.client.CoreV1().RESTClient(), "nodes", "",
-		fields.OneTermEqualSelector("metadata.name", node.name), &corev1.Node{},
-		func(event watch.Event) (bool, error) {
-			object, ok := event.Object.(*corev1.Node)
-
-			return ok && object.Status.NodeInfo.BootID == node.config.BootID, nil
-		})
+	return waitFor(ctx, node.lab, "nodes", "", fields.OneTermEqualSelector("metadata.name", node.name), &corev1.Node{},
+		func(object *corev1.Node, _ bool) bool { return object.Status.NodeInfo.BootID == node.config.BootID })
 }
 
 // whileRunning returns a context that ends when the node does; its cause then
