@@ -6,8 +6,8 @@ package lab_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -31,12 +31,12 @@ func TestLabLeavesNothingBehind(t *testing.T) {
 	require.NoError(t, err)
 
 	folder := cluster.Folder()
-	assert.Len(t, processesOf(t, folder), 5, "four components and the janitor")
+	assert.Len(t, labtest.Processes(t, folder), 5, "four components and the janitor")
 
 	_, err = cluster.AddNode(within(t, time.Minute), "worker-1")
 	require.NoError(t, err)
 
-	assert.Len(t, processesOf(t, folder), 6)
+	assert.Len(t, labtest.Processes(t, folder), 6)
 
 	require.NoError(t, cluster.Close())
 	assert.Empty(t, leftIn(t, temp))
@@ -84,7 +84,7 @@ func TestLabThatIsEndedLeavesNothingBehind(t *testing.T) {
 			temp := tempFolder(t)
 			victim := startVictim(t)
 
-			require.NotEmpty(t, processesOf(t, temp))
+			require.NotEmpty(t, labtest.Processes(t, temp))
 			require.NoError(t, victim.Process.Signal(test.signal))
 
 			victim.Wait() //nolint:errcheck // killed, or ended by a cancelled context
@@ -115,15 +115,13 @@ func runVictimIfAsked() bool {
 		return true
 	}
 
-	if _, err = cluster.AddNode(ctx, "worker-1"); err != nil {
-		fmt.Println(err)
+	if _, err = cluster.AddNode(ctx, "worker-1"); err == nil {
+		fmt.Println("ready")
+
+		<-ctx.Done()
 	}
 
-	fmt.Println("ready")
-
-	<-ctx.Done()
-
-	if err = cluster.Close(); err != nil {
+	if err = errors.Join(err, cluster.Close()); err != nil {
 		fmt.Println(err)
 	}
 
@@ -141,14 +139,12 @@ func startVictim(t *testing.T) *exec.Cmd {
 	// As in a terminal: a group of its own, and Ctrl-C is for the group.
 	victim.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 
-	output, err := victim.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, victim.Start())
+	var output labtest.Screen
 
-	word := make([]byte, len("ready\n"))
-	_, err = io.ReadFull(output, word)
-	require.NoError(t, err)
-	require.Equal(t, "ready\n", string(word))
+	victim.Stdout = &output
+
+	require.NoError(t, victim.Start())
+	require.NoError(t, output.Await(within(t, startTimeout), "ready\n"))
 
 	return victim
 }
@@ -172,7 +168,7 @@ func tempFolder(t *testing.T) string {
 func leftIn(t *testing.T, folder string) []string {
 	t.Helper()
 
-	left := processesOf(t, folder)
+	left := labtest.Processes(t, folder)
 
 	entries, err := os.ReadDir(folder)
 	require.NoError(t, err)
@@ -182,13 +178,4 @@ func leftIn(t *testing.T, folder string) []string {
 	}
 
 	return left
-}
-
-func processesOf(t *testing.T, folder string) []string {
-	t.Helper()
-
-	found, err := labtest.Processes(folder)
-	require.NoError(t, err)
-
-	return found
 }
