@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"google.golang.org/grpc"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/client-go/rest"
@@ -51,7 +50,7 @@ type Node struct {
 	booted  time.Time
 	down    time.Time
 	process *component.Process
-	api     *grpc.ClientConn
+	api     *connection
 }
 
 // NodeOption changes a node before its first boot.

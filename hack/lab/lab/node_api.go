@@ -21,24 +21,35 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 )
 
+// connection is a connection to the API of one boot of a node.
+type connection struct {
+	grpc  *grpc.ClientConn
+	state state.State
+}
+
 // COSI returns the node's COSI state as the Talos API shows it: to read and to
 // watch, not to write. It belongs to the current boot; after a reboot, ask
 // again. A watch ends with an error when the node goes down.
 func (node *Node) COSI() (state.State, error) {
-	if node.api == nil {
-		conn, err := grpc.NewClient(target(node.config.Root.APISocket()),
-			grpc.WithTransportCredentials(insecure.NewCredentials()),
-			grpc.WithPerRPCCredentials(asAdmin{}),
-			grpc.WithDefaultCallOptions(grpc.WaitForReady(true)),
-		)
-		if err != nil {
-			return nil, fmt.Errorf("failed to connect to node %q: %w", node.name, err)
-		}
-
-		node.api = conn
+	if node.api != nil {
+		return node.api.state, nil
 	}
 
-	return state.WrapCore(client.NewAdapter(v1alpha1.NewStateClient(node.api), client.WithDisableWatchRetry())), nil
+	conn, err := grpc.NewClient("unix://"+node.config.Root.APISocket(),
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithPerRPCCredentials(asAdmin{}),
+		grpc.WithDefaultCallOptions(grpc.WaitForReady(true)),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("failed to connect to node %q: %w", node.name, err)
+	}
+
+	node.api = &connection{
+		grpc:  conn,
+		state: state.WrapCore(client.NewAdapter(v1alpha1.NewStateClient(conn), client.WithDisableWatchRetry())),
+	}
+
+	return node.api.state, nil
 }
 
 // asAdmin makes calls those of an admin: a machine believes whoever reaches its
@@ -58,7 +69,7 @@ func (node *Node) disconnect() error {
 		return nil
 	}
 
-	err := node.api.Close()
+	err := node.api.grpc.Close()
 	node.api = nil
 
 	return err
