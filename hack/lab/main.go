@@ -4,6 +4,40 @@
 
 // Lab runs a real Kubernetes control plane and nodes with real kubelet code on
 // one machine, without root, and reboots the nodes.
+//
+// # The map, in reading order
+//
+//   - main: the commands demo, up and reboot.
+//   - lab: the lab as a library, which the tests use too. lab.go starts and
+//     closes it; control_plane.go and credentials.go are the control plane;
+//     node.go is a node and its reboots, with what a node says about itself in
+//     node_api.go; daemon_set.go and ready.go are what runs on nodes;
+//     talos_api.go is the way in for talosctl and rebound; audit.go is the
+//     witness of what everybody did, and audit_rules.go judges it.
+//   - component: the programs of a lab, all in the running binary, as processes
+//     that do not outlive it.
+//   - internal/machine: one boot of a node, the stand-in for machined, made of
+//     internal/hollow, the kubelet, and internal/logind, which shuts it down.
+//   - internal/demo: the comparison of two nodes, and its report.
+//   - internal/playground: the lab that stays up, and orders for it.
+//   - internal/show: what those two have in common.
+//   - internal/loopback: free ports. internal/labtest: what tests have in common.
+//
+// In lab, scenario_test.go is the set-up of nearly every test: nodes and a
+// namespace that a test has to itself on a lab that all of them share.
+//
+// # What was folded, and why
+//
+// A package stays if it has more than one caller, or an idea that can be tested
+// by itself. So pki (207 lines) became credentials.go (123) on the library that
+// signs for Talos, apid (210) became part of talos_api.go, whose nodes are its
+// routing table, process (166) went to component, which has the other end of
+// its lifeline, and workload (35) to show. machine, hollow and logind stay: they
+// are another process. loopback stays, for a machine listens there as well.
+//
+// Not taken: etcd's lock on a file in place of flock in playground. It falls back
+// to another kind of lock, which does not exclude the first, by what the standard
+// input happens to be. Nor gonum's ticks of a log scale, which lose those of 0.1.
 package main
 
 import (

@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/wait"
+
 	"github.com/talos-rebound/rebound/hack/lab/component"
 )
 
@@ -66,20 +68,18 @@ func (child *child) waitReady(ctx context.Context) error {
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: child.tls}}
 	defer client.CloseIdleConnections()
 
-	ticker := time.NewTicker(readyInterval)
-	defer ticker.Stop()
-
-	for !isReady(ctx, client, child.health) {
-		select {
-		case <-child.process.Ended():
-			return child.process.Err()
-		case <-ctx.Done():
-			return fmt.Errorf("failed to wait for %s: %w", child.name, context.Cause(ctx))
-		case <-ticker.C:
+	err := wait.PollUntilContextCancel(ctx, readyInterval, true, func(ctx context.Context) (bool, error) {
+		if !child.process.Running() {
+			return false, child.process.Err()
 		}
+
+		return isReady(ctx, client, child.health), nil
+	})
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("failed to wait for %s: %w", child.name, context.Cause(ctx))
 	}
 
-	return nil
+	return err
 }
 
 func isReady(ctx context.Context, client *http.Client, url string) bool {

@@ -16,7 +16,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/util/intstr"
-	"k8s.io/apimachinery/pkg/watch"
 )
 
 // image is never pulled.
@@ -152,9 +151,8 @@ func (lab *Lab) ApplyDaemonSet(ctx context.Context, daemonSet *appsv1.DaemonSet)
 // waitNamespace waits until pods can be created in the namespace: until it has
 // its default service account.
 func (lab *Lab) waitNamespace(ctx context.Context, name string) error {
-	err := waitFor(ctx, lab.client.CoreV1().RESTClient(), "serviceaccounts", name,
-		fields.OneTermEqualSelector("metadata.name", "default"), &corev1.ServiceAccount{},
-		func(event watch.Event) (bool, error) { return event.Type != watch.Deleted, nil })
+	err := waitFor(ctx, lab, "serviceaccounts", name, fields.OneTermEqualSelector("metadata.name", "default"), &corev1.ServiceAccount{},
+		func(_ *corev1.ServiceAccount, deleted bool) bool { return !deleted })
 	if err != nil {
 		return fmt.Errorf("failed to wait for the service account of namespace %q: %w", name, err)
 	}

@@ -6,8 +6,8 @@ package lab_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -31,16 +31,15 @@ func TestLabLeavesNothingBehind(t *testing.T) {
 	require.NoError(t, err)
 
 	folder := cluster.Folder()
-	assert.Len(t, processesOf(t, folder), 5, "four components and the janitor")
+	assert.Len(t, labtest.Processes(t, folder), 5, "four components and the janitor")
 
 	_, err = cluster.AddNode(within(t, time.Minute), "worker-1")
 	require.NoError(t, err)
 
-	assert.Len(t, processesOf(t, folder), 6)
+	assert.Len(t, labtest.Processes(t, folder), 6)
 
 	require.NoError(t, cluster.Close())
-	assert.Empty(t, processesOf(t, folder))
-	assert.Empty(t, entries(t, temp))
+	assert.Empty(t, leftIn(t, temp))
 
 	require.NoError(t, cluster.Close(), "a lab can be closed twice")
 }
@@ -61,8 +60,7 @@ func TestLabThatFailsToStartLeavesNothingBehind(t *testing.T) {
 
 			require.ErrorContains(t, err, string(test.component)+" ended: exit status")
 			require.ErrorContains(t, err, test.words, "the error carries the end of the component's log")
-			assert.Empty(t, processesOf(t, temp))
-			assert.Empty(t, entries(t, temp))
+			assert.Empty(t, leftIn(t, temp))
 		})
 	}
 }
@@ -86,13 +84,13 @@ func TestLabThatIsEndedLeavesNothingBehind(t *testing.T) {
 			temp := tempFolder(t)
 			victim := startVictim(t)
 
-			require.NotEmpty(t, processesOf(t, temp))
+			require.NotEmpty(t, labtest.Processes(t, temp))
 			require.NoError(t, victim.Process.Signal(test.signal))
 
 			victim.Wait() //nolint:errcheck // killed, or ended by a cancelled context
 
 			require.Eventually(t, func() bool {
-				return len(processesOf(t, temp)) == 0 && len(entries(t, temp)) == 0
+				return len(leftIn(t, temp)) == 0
 			}, 30*time.Second, 100*time.Millisecond, "children see the end of their lifelines; the janitor sees to the rest")
 		})
 	}
@@ -117,15 +115,13 @@ func runVictimIfAsked() bool {
 		return true
 	}
 
-	if _, err = cluster.AddNode(ctx, "worker-1"); err != nil {
-		fmt.Println(err)
+	if _, err = cluster.AddNode(ctx, "worker-1"); err == nil {
+		fmt.Println("ready")
+
+		<-ctx.Done()
 	}
 
-	fmt.Println("ready")
-
-	<-ctx.Done()
-
-	if err = cluster.Close(); err != nil {
+	if err = errors.Join(err, cluster.Close()); err != nil {
 		fmt.Println(err)
 	}
 
@@ -143,14 +139,12 @@ func startVictim(t *testing.T) *exec.Cmd {
 	// As in a terminal: a group of its own, and Ctrl-C is for the group.
 	victim.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 
-	output, err := victim.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, victim.Start())
+	var output labtest.Screen
 
-	word := make([]byte, len("ready\n"))
-	_, err = io.ReadFull(output, word)
-	require.NoError(t, err)
-	require.Equal(t, "ready\n", string(word))
+	victim.Stdout = &output
+
+	require.NoError(t, victim.Start())
+	require.NoError(t, output.Await(within(t, startTimeout), "ready\n"))
 
 	return victim
 }
@@ -169,20 +163,19 @@ func tempFolder(t *testing.T) string {
 	return folder
 }
 
-func entries(t *testing.T, folder string) []os.DirEntry {
+// leftIn returns what labs with their state in the folder have left behind:
+// files, and processes.
+func leftIn(t *testing.T, folder string) []string {
 	t.Helper()
 
-	found, err := os.ReadDir(folder)
+	left := labtest.Processes(t, folder)
+
+	entries, err := os.ReadDir(folder)
 	require.NoError(t, err)
 
-	return found
-}
+	for _, entry := range entries {
+		left = append(left, entry.Name())
+	}
 
-func processesOf(t *testing.T, folder string) []string {
-	t.Helper()
-
-	found, err := labtest.Processes(folder)
-	require.NoError(t, err)
-
-	return found
+	return left
 }

@@ -16,7 +16,6 @@ import (
 	"github.com/google/uuid"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
@@ -354,13 +353,8 @@ func (node *Node) waitRegistered(ctx context.Context) error {
 	ctx, cancel := node.whileRunning(ctx)
 	defer cancel()
 
-	return waitFor(ctx, node.lab.client.CoreV1().RESTClient(), "nodes", "",
-		fields.OneTermEqualSelector("metadata.name", node.name), &corev1.Node{},
-		func(event watch.Event) (bool, error) {
-			object, ok := event.Object.(*corev1.Node)
-
-			return ok && object.Status.NodeInfo.BootID == node.config.BootID, nil
-		})
+	return waitFor(ctx, node.lab, "nodes", "", fields.OneTermEqualSelector("metadata.name", node.name), &corev1.Node{},
+		func(object *corev1.Node, _ bool) bool { return object.Status.NodeInfo.BootID == node.config.BootID })
 }
 
 // whileRunning returns a context that ends when the node does; its cause then

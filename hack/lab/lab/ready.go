@@ -19,58 +19,27 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
-	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 	watchtools "k8s.io/client-go/tools/watch"
 	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
 )
 
-// waitFor watches objects of one resource until the condition holds. The
-// condition is asked about every object there is, and then about every change.
-func waitFor(ctx context.Context, client rest.Interface, resource, namespace string, selector fields.Selector, object runtime.Object, condition watchtools.ConditionFunc) error {
-	source := cache.NewListWatchFromClient(client, resource, namespace, selector)
+// waitFor watches objects of one resource until the condition holds. It is
+// asked about every object there is, and then about every change. The object
+// given has no other use than to have a type.
+func waitFor[T runtime.Object](ctx context.Context, lab *Lab, resource, namespace string, selector fields.Selector, object T, condition func(object T, deleted bool) bool) error {
+	source := cache.NewListWatchFromClient(lab.client.CoreV1().RESTClient(), resource, namespace, selector)
 
-	if _, err := watchtools.UntilWithSync(ctx, source, object, nil, condition); err != nil {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
+	_, err := watchtools.UntilWithSync(ctx, source, object, nil, func(event watch.Event) (bool, error) {
+		object, ok := event.Object.(T)
 
-		return err
+		return ok && condition(object, event.Type == watch.Deleted), nil
+	})
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 
-	return nil
-}
-
-// WaitDaemonSetPodsReady waits until every DaemonSet whose node selector fits
-// the node has a Ready pod on it that was started in this boot, and returns the
-// time at which the last of them was seen to be Ready.
-func (node *Node) WaitDaemonSetPodsReady(ctx context.Context) (time.Time, error) {
-	waiting, err := node.expectations(ctx)
-	if err != nil {
-		return time.Time{}, err
-	}
-
-	ctx, cancel := node.whileRunning(ctx)
-	defer cancel()
-
-	var last time.Time
-
-	if len(waiting.names) == 0 {
-		return time.Now(), nil
-	}
-
-	err = waitFor(ctx, node.lab.client.CoreV1().RESTClient(), "pods", metav1.NamespaceAll,
-		fields.OneTermEqualSelector("spec.nodeName", node.name), &corev1.Pod{},
-		func(event watch.Event) (bool, error) {
-			last = time.Now()
-
-			return waiting.settledBy(event), nil
-		})
-	if err != nil {
-		return time.Time{}, fmt.Errorf("failed to wait for pods of DaemonSets on node %q (%s): %w", node.name, waiting, err)
-	}
-
-	return last, nil
+	return err
 }
 
 // WaitReady waits until the pods of all DaemonSets are Ready on every node.
@@ -84,75 +53,86 @@ func (lab *Lab) WaitReady(ctx context.Context) error {
 	return nil
 }
 
-// expectations are the pods that a node should have, by their DaemonSet.
-type expectations struct {
-	// names are the DaemonSets', and ready leads from a pod to its DaemonSet.
-	names  map[types.UID]string
-	ready  map[types.UID]types.UID
-	booted time.Time
+// WaitDaemonSetPodsReady waits until every DaemonSet whose node selector fits
+// the node has a Ready pod on it that was started in this boot, and returns the
+// time at which the last of them was seen to be Ready.
+func (node *Node) WaitDaemonSetPodsReady(ctx context.Context) (time.Time, error) {
+	daemonSets, err := node.daemonSets(ctx)
+	if err != nil {
+		return time.Time{}, err
+	}
+
+	last := time.Now()
+
+	if len(daemonSets) == 0 {
+		return last, nil
+	}
+
+	ctx, cancel := node.whileRunning(ctx)
+	defer cancel()
+
+	// The DaemonSets of the pods that are Ready.
+	ready := map[types.UID]types.UID{}
+
+	missing := func() []string {
+		names := maps.Clone(daemonSets)
+
+		for _, daemonSet := range ready {
+			delete(names, daemonSet)
+		}
+
+		return slices.Sorted(maps.Values(names))
+	}
+
+	err = waitFor(ctx, node.lab, "pods", metav1.NamespaceAll, fields.OneTermEqualSelector("spec.nodeName", node.name), &corev1.Pod{},
+		func(pod *corev1.Pod, deleted bool) bool {
+			last = time.Now()
+
+			if owner := metav1.GetControllerOf(pod); owner != nil && !deleted && node.isReady(pod) {
+				ready[pod.UID] = owner.UID
+			} else {
+				delete(ready, pod.UID)
+			}
+
+			return len(missing()) == 0
+		})
+	if err != nil {
+		return time.Time{}, fmt.Errorf("failed to wait for pods of DaemonSets on node %q (missing: %s): %w", node.name, strings.Join(missing(), ", "), err)
+	}
+
+	return last, nil
 }
 
-func (node *Node) expectations(ctx context.Context) (*expectations, error) {
+// daemonSets returns the names of the DaemonSets whose node selector fits the
+// node.
+func (node *Node) daemonSets(ctx context.Context) (map[types.UID]string, error) {
 	object, err := node.lab.client.CoreV1().Nodes().Get(ctx, node.name, metav1.GetOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("failed to get node %q: %w", node.name, err)
 	}
 
-	daemonSets, err := node.lab.client.AppsV1().DaemonSets(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
+	list, err := node.lab.client.AppsV1().DaemonSets(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("failed to list DaemonSets: %w", err)
 	}
 
-	waiting := &expectations{
-		names:  map[types.UID]string{},
-		ready:  map[types.UID]types.UID{},
-		booted: node.booted.Truncate(time.Second), // the API has whole seconds
-	}
+	names := map[types.UID]string{}
 
-	for _, daemonSet := range daemonSets.Items {
+	for _, daemonSet := range list.Items {
 		if labels.SelectorFromSet(daemonSet.Spec.Template.Spec.NodeSelector).Matches(labels.Set(object.Labels)) {
-			waiting.names[daemonSet.UID] = daemonSet.Name
+			names[daemonSet.UID] = daemonSet.Name
 		}
 	}
 
-	return waiting, nil
+	return names, nil
 }
 
-// settledBy takes in an event and says whether nothing is missing any more.
-func (waiting *expectations) settledBy(event watch.Event) bool {
-	pod, ok := event.Object.(*corev1.Pod)
-	if !ok {
-		return false
-	}
-
-	if owner := metav1.GetControllerOf(pod); owner != nil && event.Type != watch.Deleted && isReadySince(pod, waiting.booted) {
-		waiting.ready[pod.UID] = owner.UID
-	} else {
-		delete(waiting.ready, pod.UID)
-	}
-
-	return len(waiting.missing()) == 0
-}
-
-func (waiting *expectations) missing() []string {
-	missing := maps.Clone(waiting.names)
-
-	for _, daemonSet := range waiting.ready {
-		delete(missing, daemonSet)
-	}
-
-	return slices.Sorted(maps.Values(missing))
-}
-
-// String names what is missing.
-func (waiting *expectations) String() string {
-	return "missing: " + strings.Join(waiting.missing(), ", ")
-}
-
-// isReadySince is true for a Ready pod whose containers were all started since
-// then. After a power failure the API server has the last boot's Ready pods
+// isReady is true for a Ready pod whose containers were all started in this
+// boot. After a power failure the API server has the last boot's Ready pods
 // until the kubelet has come around to them.
-func isReadySince(pod *corev1.Pod, booted time.Time) bool {
+func (node *Node) isReady(pod *corev1.Pod) bool {
+	booted := node.booted.Truncate(time.Second) // the API has whole seconds
+
 	stale := slices.ContainsFunc(pod.Status.ContainerStatuses, func(status corev1.ContainerStatus) bool {
 		return status.State.Running == nil || status.State.Running.StartedAt.Time.Before(booted)
 	})

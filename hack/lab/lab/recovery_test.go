@@ -124,14 +124,13 @@ func TestWithoutReboundTheBackOffDoublesFromRebootToReboot(t *testing.T) {
 // backOffs returns the times between the DaemonSet controller's deletes of the
 // node's pods.
 func backOffs(n *node) []time.Duration {
-	var gaps []time.Duration
-
 	deletes := slices.DeleteFunc(n.podDeletes(), func(record lab.AuditRecord) bool {
 		return record.User != daemonSetController || record.Pod.Spec.NodeName != n.Name()
 	})
 
-	for i := range len(deletes) - 1 {
-		gaps = append(gaps, deletes[i+1].Time.Sub(deletes[i].Time))
+	gaps := make([]time.Duration, max(0, len(deletes)-1))
+	for i := range gaps {
+		gaps[i] = deletes[i+1].Time.Sub(deletes[i].Time)
 	}
 
 	return gaps

@@ -89,32 +89,10 @@ func TestTalosAPIShowsTheResourcesOfTheNodeNamed(t *testing.T) {
 				require.Equal(t, 1, recoveries.Len())
 				assert.Equal(t, s.name+"/cni", recoveries.Get(0).Metadata().ID())
 
-				recovery := requireEvent(at, t, api, recoveryres.NewDaemonSetRecovery(s.name+"/cni").Metadata())
-				assert.Equal(t, state.Created, recovery.Type)
+				_, err = api.WatchFor(at, recoveries.Get(0).Metadata(), state.WithEventTypes(state.Created))
+				require.NoError(t, err)
 			}
 		}
-	}
-}
-
-// requireEvent returns the first event of a watch.
-func requireEvent(ctx context.Context, t *testing.T, st state.State, pointer resource.Pointer) state.Event {
-	t.Helper()
-
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-
-	events := make(chan state.Event)
-	require.NoError(t, st.Watch(ctx, pointer, events))
-
-	select {
-	case event := <-events:
-		require.NoError(t, event.Error)
-
-		return event
-	case <-ctx.Done():
-		require.NoError(t, context.Cause(ctx))
-
-		return state.Event{}
 	}
 }
 

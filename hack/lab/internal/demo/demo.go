@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"runtime/debug"
 
 	"github.com/talos-rebound/rebound/hack/lab/lab"
@@ -40,8 +41,7 @@ func Run(ctx context.Context, options Options, w io.Writer) (err error) {
 	}
 
 	// A folder that cannot be written to is better known before than after.
-	files, err := openFolder(options.Out)
-	if err != nil {
+	if err = openFolder(options.Out); err != nil {
 		return err
 	}
 
@@ -55,11 +55,11 @@ func Run(ctx context.Context, options Options, w io.Writer) (err error) {
 
 	progress.Close()
 
-	if err := errors.Join(files.write(report), report.WriteTable(w)); err != nil {
+	if err := errors.Join(report.write(options.Out), report.WriteTable(w)); err != nil {
 		return err
 	}
 
-	fmt.Fprintf(w, "\nreports: %s\n         %s\n", files.path(jsonFile), files.path(htmlFile))
+	fmt.Fprintf(w, "\nreports: %s\n         %s\n", filepath.Join(options.Out, jsonFile), filepath.Join(options.Out, htmlFile))
 
 	return report.Check()
 }

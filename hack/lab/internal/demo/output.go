@@ -23,29 +23,26 @@ const (
 	svgFile  = "report.svg"
 )
 
-// folder is where the reports go.
-type folder string
-
-func openFolder(path string) (folder, error) {
+// openFolder makes the folder for the reports, and sees whether they can be
+// written there.
+func openFolder(path string) error {
 	if err := os.MkdirAll(path, 0o755); err != nil {
-		return "", fmt.Errorf("failed to create folder for reports: %w", err)
+		return fmt.Errorf("failed to create folder for reports: %w", err)
 	}
 
 	probe, err := os.CreateTemp(path, ".probe-*")
 	if err != nil {
-		return "", fmt.Errorf("failed to write to folder for reports: %w", err)
+		return fmt.Errorf("failed to write to folder for reports: %w", err)
 	}
 
 	probe.Close()           //nolint:errcheck // nothing was written
 	os.Remove(probe.Name()) //nolint:errcheck // it is empty
 
-	return folder(path), nil
+	return nil
 }
 
-func (f folder) path(name string) string { return filepath.Join(string(f), name) }
-
-// write writes every form of the report.
-func (f folder) write(report *Report) error {
+// write writes every form of the report to the folder.
+func (report *Report) write(folder string) error {
 	text, err := report.JSON()
 	if err != nil {
 		return err
@@ -62,7 +59,7 @@ func (f folder) write(report *Report) error {
 	}
 
 	for name, content := range map[string][]byte{jsonFile: text, htmlFile: page, svgFile: curve} {
-		if err := os.WriteFile(f.path(name), content, 0o644); err != nil { //nolint:gosec // reports are to be read by all
+		if err := os.WriteFile(filepath.Join(folder, name), content, 0o644); err != nil { //nolint:gosec // reports are to be read by all
 			return fmt.Errorf("failed to write report: %w", err)
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -20,13 +19,11 @@ import (
 )
 
 // Progress tells what happens: a live line for each node on a terminal, plain
-// lines elsewhere.
+// lines elsewhere. What concerns different nodes may be told concurrently.
 type Progress struct {
 	*show.Log
 
-	w io.Writer
-
-	mu    sync.Mutex
+	w     io.Writer
 	live  *mpb.Progress
 	lines map[string]*line
 }
@@ -68,9 +65,9 @@ func (l *line) show(live *mpb.Progress, node string) {
 	l.bar = live.New(int64(l.reboots), mpb.BarStyle().Lbound("").Rbound("").Filler("■").Tip("").Padding("·"),
 		mpb.BarWidth(l.reboots+2),
 		mpb.PrependDecorators(decor.Name(node, decor.WCSyncSpaceR), decor.CountersNoUnit("reboot %d/%d")),
-		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string {
+		mpb.AppendDecorators(decor.Any(func(shown decor.Statistics) string {
 			text := *l.text.Load()
-			if since := time.Since(time.Unix(0, l.since.Load())); text != "" && l.done < l.reboots {
+			if since := time.Since(time.Unix(0, l.since.Load())); text != "" && !shown.Completed {
 				return fmt.Sprintf("%s (%s)", text, since.Truncate(time.Second))
 			}
 
@@ -86,9 +83,6 @@ func (l *line) say(text string) {
 
 // Node tells what a node is about.
 func (p *Progress) Node(name, text string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-
 	if p.live != nil {
 		p.lines[name].say(text)
 
@@ -100,9 +94,6 @@ func (p *Progress) Node(name, text string) {
 
 // Done tells that a node has come through a reboot.
 func (p *Progress) Done(name, text string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-
 	l := p.lines[name]
 	l.done++
 
@@ -121,12 +112,9 @@ func (l *line) position(ahead int) string {
 	return fmt.Sprintf(" %d/%d", min(l.done+ahead, l.reboots), l.reboots)
 }
 
-// Close leaves the last state of the live lines on the terminal. It may be
-// called again.
+// Close leaves the last state of the live lines on the terminal, and ends what is
+// told about nodes. It may be called again.
 func (p *Progress) Close() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-
 	if p.live == nil {
 		return
 	}

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"testing"
 )
 
 // Screen keeps what is written to it, and can be waited on. Its zero value is
@@ -76,10 +77,12 @@ func (s *Screen) Await(ctx context.Context, text string) error {
 
 // Processes returns the command lines of the processes that have something to
 // do with the folder.
-func Processes(folder string) ([]string, error) {
+func Processes(tb testing.TB, folder string) []string {
+	tb.Helper()
+
 	paths, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	if err != nil {
-		return nil, err
+		tb.Fatal(err)
 	}
 
 	var found []string
@@ -91,5 +94,5 @@ func Processes(folder string) ([]string, error) {
 		}
 	}
 
-	return found, nil
+	return found
 }

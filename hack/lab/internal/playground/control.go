@@ -95,9 +95,11 @@ func (c *control) handleReboot(w http.ResponseWriter, r *http.Request) {
 	node := c.cluster.Node(name)
 
 	if node == nil {
-		var names []string
-		for _, node := range c.cluster.Nodes() {
-			names = append(names, node.Name())
+		nodes := c.cluster.Nodes()
+		names := make([]string, len(nodes))
+
+		for i, node := range nodes {
+			names[i] = node.Name()
 		}
 
 		http.Error(w, fmt.Sprintf("there is no node %q: the lab has %s", name, strings.Join(names, ", ")), http.StatusNotFound)
@@ -125,7 +127,7 @@ func (c *control) handleReboot(w http.ResponseWriter, r *http.Request) {
 
 	w.Header().Set("Trailer", errorTrailer)
 
-	err := reboot(c.ctx, node, r.URL.Query().Has("hard"), say)
+	err := reboot(c.ctx, node, r.URL.Query().Has("hard"), say) //nolint:contextcheck // it ends with the lab, not with the order
 	if err != nil && c.ctx.Err() != nil {
 		err = errTakenDown
 	}

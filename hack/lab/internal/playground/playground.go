@@ -55,7 +55,7 @@ func (options Options) validate() error {
 
 // nodes are the nodes that are asked for.
 func (options Options) nodes() []show.Node {
-	var nodes []show.Node
+	nodes := make([]show.Node, 0, options.Workers+options.Stock)
 
 	for i := range options.Workers {
 		nodes = append(nodes, show.Node{Name: nodeName("worker", i), Rebound: true})

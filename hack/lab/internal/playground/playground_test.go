@@ -114,10 +114,7 @@ func TestLabIsUpUntilCtrlC(t *testing.T) {
 
 	assert.NoDirExists(t, folder)
 	assert.NoDirExists(t, temp)
-
-	left, err := labtest.Processes(temp)
-	require.NoError(t, err)
-	assert.Empty(t, left)
+	assert.Empty(t, labtest.Processes(t, temp))
 }
 
 func TestLabThatIsInterruptedBeforeItIsUpSaysSo(t *testing.T) {

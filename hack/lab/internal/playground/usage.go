@@ -60,33 +60,31 @@ func commands(folder string, options Options) []line {
 		reboot += " --out " + quote(folder)
 	}
 
+	var lines []line
+
+	// Where there are any, rebound's resources.
+	if options.Workers > 0 {
+		workers := make([]string, options.Workers)
+
+		for i := range workers {
+			workers[i] = nodeName("worker", i)
+		}
+
+		lines = append(lines,
+			line{"talosctl get recoverystatuses -n " + strings.Join(workers, ","), "where the nodes with rebound stand"},
+			line{"talosctl get daemonsetrecoveries -n " + workers[0] + " -o yaml", "what was done about each DaemonSet"},
+		)
+	}
+
 	rebound := program("rebound")
 
-	return append(recoveryCommands(options),
+	return append(lines,
 		line{"talosctl get members -n 127.0.0.1", "the nodes, as the Talos API lists them"},
 		line{reboot, "add --hard for a power failure"},
 		line{rebound + " health", "wait until every node is whole"},
 		line{rebound + " status", "how every node stands now"},
 		line{"kubectl --kubeconfig " + quote(kubeconfigIn(folder)) + " get pods -A -o wide", "what Kubernetes makes of it"},
 	)
-}
-
-// recoveryCommands show rebound's resources, where there are any.
-func recoveryCommands(options Options) []line {
-	if options.Workers == 0 {
-		return nil
-	}
-
-	var workers []string
-
-	for _, node := range options.nodes()[:options.Workers] {
-		workers = append(workers, node.Name)
-	}
-
-	return []line{
-		{"talosctl get recoverystatuses -n " + strings.Join(workers, ","), "where the nodes with rebound stand"},
-		{"talosctl get daemonsetrecoveries -n " + workers[0] + " -o yaml", "what was done about each DaemonSet"},
-	}
 }
 
 // program is how a program that was built next to this one is called, or by its
