@@ -11,7 +11,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 	"text/tabwriter"
 
@@ -160,10 +159,8 @@ func outside(relative string) bool {
 
 // ownVersion is the release that this binary was built from.
 func ownVersion() (string, error) {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Path == embed.Module {
-		if version := info.Main.Version; semver.IsValid(version) && semver.Build(version) == "" && !module.IsPseudoVersion(version) {
-			return version, nil
-		}
+	if built, _ := builtFrom(); semver.IsValid(built) && semver.Build(built) == "" && !module.IsPseudoVersion(built) {
+		return built, nil
 	}
 
 	return "", errors.New("this binary was not built from a release: say which one to embed with --rebound-version, or where its source is with --rebound-dir")
