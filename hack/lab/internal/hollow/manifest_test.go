@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/siderolabs/crypto/x509"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
@@ -31,7 +32,6 @@ import (
 	kubetypes "k8s.io/kubernetes/pkg/kubelet/types"
 	"sigs.k8s.io/yaml"
 
-	"github.com/talos-rebound/rebound/hack/lab/internal/pki"
 	"github.com/talos-rebound/rebound/internal/agent/install"
 	"github.com/talos-rebound/rebound/internal/agent/manifest"
 	"github.com/talos-rebound/rebound/internal/agent/platform"
@@ -76,10 +76,10 @@ func variants(t *testing.T) map[string]manifest.Options {
 func authority(t *testing.T) string {
 	t.Helper()
 
-	ca, err := pki.NewAuthority("kubernetes")
+	ca, err := x509.NewSelfSignedCertificateAuthority(x509.ECDSA(true))
 	require.NoError(t, err)
 
-	return base64.StdEncoding.EncodeToString(ca.CertificatePEM())
+	return base64.StdEncoding.EncodeToString(ca.CrtPEM)
 }
 
 // platforms are those with static pods, at the usual places and elsewhere.
