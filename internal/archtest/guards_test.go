@@ -34,18 +34,21 @@ var arrows = map[string][]string{
 
 	// What machined links may not lead to the agent: it does for a node that cannot be rebuilt what machined does for
 	// the others, and only it needs clients of D-Bus, Prometheus and inotify.
-	"internal/agent": {"pkg/controllers"},
+	"internal/agent": {"pkg/controllers", "internal/talosapi"},
 
 	// The coordinator is a module of its own. Its core takes facts, as internal/recovery does, and knows no API types.
 	"cmd/rebound-coordinator": {"internal/reboot", "pkg/apis"},
 	"internal/reboot":         nil,
 	"pkg/apis":                nil,
 
+	// An agent serves its resources as machined does.
+	"internal/talosapi": nil,
+
 	// Nothing that is shipped may need these.
 	"internal/archtest": nil,
-	"internal/talosapi": nil,
 	"internal/ctest":    {"internal/talosapi", "pkg/check", "pkg/controllers"},
 	"hack/lab":          {"internal/cli", "internal/ctest", "internal/talosapi"},
+	"hack/release":      nil,
 }
 
 // others says for folders that may not import just anything what they may import of other people, besides the standard
