@@ -126,7 +126,8 @@ func TestADaemonSetWithAFailedPod(t *testing.T) {
 		{
 			"whose pod is being deleted is not deleted twice",
 			[]edit{left, record(attempted(nil)), func(f *recovery.Facts) { f.InFlight = map[string]bool{"uid-old": true} }},
-			0, want{specs.DaemonSetPhasePending, 0, specs.PhaseRecovering, id + ": deleting cilium-old, which is Failed (NodeShutdown)", 0},
+			0,
+			want{specs.DaemonSetPhasePending, 0, specs.PhaseRecovering, id + ": deleting cilium-old, which is Failed (NodeShutdown)", 0},
 		},
 		{
 			"whose delete succeeded is replacing, even while the pod can still be seen",
@@ -166,12 +167,14 @@ func TestADaemonSetWithAFailedPod(t *testing.T) {
 			[]edit{left, record(attempted(func(rec *specs.DaemonSetRecovery) {
 				rec.Phase, rec.Failures, rec.LastError, rec.NextAttemptAt = specs.DaemonSetPhaseBlocked, 1, "no", now
 			}))},
-			0, want{specs.DaemonSetPhaseBlocked, 1, specs.PhaseDegraded, id + ": cannot delete cilium-old: no", 0},
+			0,
+			want{specs.DaemonSetPhaseBlocked, 1, specs.PhaseDegraded, id + ": cannot delete cilium-old: no", 0},
 		},
 		{
 			"whose delete failed is pending with the error and tried again soon",
 			[]edit{left, record(attempted(nil)), outcome(recovery.ResultFailed, "timeout")},
-			0, want{specs.DaemonSetPhasePending, 0, specs.PhaseRecovering, id + ": failed to delete cilium-old: timeout", time.Second},
+			0,
+			want{specs.DaemonSetPhasePending, 0, specs.PhaseRecovering, id + ": failed to delete cilium-old: timeout", time.Second},
 		},
 		{
 			"whose delete has failed three times in a row is blocked with the words, and tried again",
@@ -235,7 +238,8 @@ func TestADaemonSetThatFailsAgainAndAgain(t *testing.T) {
 			[]edit{pods(rejected), record(attempted(func(rec *specs.DaemonSetRecovery) {
 				rec.Attempts, rec.Rejections, rec.Failures, rec.LastError, rec.NextAttemptAt = 10, 10, 1, "timeout", now
 			}))},
-			0, want{specs.DaemonSetPhasePending, 1, specs.PhaseRecovering, id + ": failed to delete cilium-old: timeout", 0},
+			0,
+			want{specs.DaemonSetPhasePending, 1, specs.PhaseRecovering, id + ": failed to delete cilium-old: timeout", 0},
 		},
 		{
 			"rejected for the eleventh time is exhausted for good",
@@ -258,7 +262,8 @@ func TestADaemonSetThatFailsAgainAndAgain(t *testing.T) {
 					return rec
 				}()),
 			},
-			time.Hour, want{specs.DaemonSetPhasePending, 1, specs.PhaseRecovering, id + ": deleting cilium-left, which is Failed (Terminated)", 0},
+			time.Hour,
+			want{specs.DaemonSetPhasePending, 1, specs.PhaseRecovering, id + ": deleting cilium-left, which is Failed (Terminated)", 0},
 		},
 		{
 			"rejected for the eleventh time is exhausted beside a pod that is not Ready",
@@ -310,17 +315,20 @@ func TestADaemonSetThatIsLeftAlone(t *testing.T) {
 		{
 			"that opted out is skipped and holds nothing up",
 			[]edit{pods(leftover(func(p *recovery.Pod) { p.OptedOut = true }))},
-			10 * time.Second, want{specs.DaemonSetPhaseSkipped, 0, specs.PhaseRecovered, "DaemonSets: 1 opted out", 0},
+			10 * time.Second,
+			want{specs.DaemonSetPhaseSkipped, 0, specs.PhaseRecovered, "DaemonSets: 1 opted out", 0},
 		},
 		{
 			"with an evicted pod is unrelated and holds nothing up",
 			[]edit{pods(failed(because("Evicted"), sinceBoot(time.Second)))},
-			10 * time.Second, want{specs.DaemonSetPhaseUnrelated, 0, specs.PhaseRecovered, "DaemonSets: 1 failed for another reason", 0},
+			10 * time.Second,
+			want{specs.DaemonSetPhaseUnrelated, 0, specs.PhaseRecovered, "DaemonSets: 1 failed for another reason", 0},
 		},
 		{
 			"whose replacement was evicted is unrelated from then on",
 			[]edit{pods(podOf("cilium", "cilium-new", because("Evicted"), sinceBoot(time.Second))), record(deleted(time.Second))},
-			10 * time.Second, want{specs.DaemonSetPhaseUnrelated, 0, specs.PhaseRecovered, "DaemonSets: 1 failed for another reason", 0},
+			10 * time.Second,
+			want{specs.DaemonSetPhaseUnrelated, 0, specs.PhaseRecovered, "DaemonSets: 1 failed for another reason", 0},
 		},
 		{
 			"whose evicted pod is gone is followed again, as its pods were ours once",

@@ -5,7 +5,6 @@
 package recovery_test
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/talos-rebound/rebound/internal/recovery"
@@ -172,8 +171,6 @@ func leftovers(n int) specs.DaemonSetRecovery {
 
 	return rec
 }
-
-func describe(v recovery.Verdict) string { return fmt.Sprintf("%s: %s", v.Pod.Name, v.Reason) }
 
 // deletes returns the pods that are to be deleted now.
 func deletes(decision recovery.Decision) []recovery.Pod {

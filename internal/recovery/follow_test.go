@@ -45,7 +45,8 @@ func TestADaemonSetAndItsReplacement(t *testing.T) {
 		{
 			"whose pod somebody else is deleting is waited for",
 			[]edit{listed(time.Hour), pods(other(now), leftover(func(p *recovery.Pod) { p.Deleting = true }))},
-			time.Hour, want{specs.DaemonSetPhaseReplacing, 0, specs.PhaseRecovering, id + ": waiting for cilium-old to end, which is being deleted", 0},
+			time.Hour,
+			want{specs.DaemonSetPhaseReplacing, 0, specs.PhaseRecovering, id + ": waiting for cilium-old to end, which is being deleted", 0},
 		},
 		{
 			"whose pod is on its way out beside a Ready one is recovered",
@@ -136,7 +137,8 @@ func TestADaemonSetAndItsReplacement(t *testing.T) {
 			[]edit{pods(replacement(true, "Running")), record(attempted(func(rec *specs.DaemonSetRecovery) {
 				rec.Phase, rec.DeletedAt, rec.FinishedAt = specs.DaemonSetPhaseRecovered, now.Add(-time.Second), now
 			}))},
-			10 * time.Second, want{specs.DaemonSetPhaseRecovered, 0, specs.PhaseRecovered, "DaemonSets: 1 recovered", 0},
+			10 * time.Second,
+			want{specs.DaemonSetPhaseRecovered, 0, specs.PhaseRecovered, "DaemonSets: 1 recovered", 0},
 		},
 		{
 			"without a replacement waits on if only the DaemonSet controller of another group lives",
@@ -149,7 +151,8 @@ func TestADaemonSetAndItsReplacement(t *testing.T) {
 		{
 			"without a replacement after two minutes says where to look if another DaemonSet got a pod since",
 			[]edit{listed(time.Hour), pods(other(now.Add(-2*time.Minute + time.Second))), record(deleted(2 * time.Minute))},
-			0, want{specs.DaemonSetPhaseReplacing, 0, specs.PhaseRecovering, id + ": no pod has replaced cilium-old, though other DaemonSets have created theirs: " +
+			0,
+			want{specs.DaemonSetPhaseReplacing, 0, specs.PhaseRecovering, id + ": no pod has replaced cilium-old, though other DaemonSets have created theirs: " +
 				`"kubectl -n kube-system describe daemonset cilium" may tell why`, 3 * time.Minute},
 		},
 		{

@@ -107,18 +107,11 @@ func (w *waiting) passes(t *testing.T) {
 // watching leaves everything to the watches.
 var watching = check.WaitOptions{Interval: time.Hour}
 
-// byWatchingAndByPolling runs a test of both ways to wait.
-func byWatchingAndByPolling(t *testing.T, watching check.WaitOptions, test func(*testing.T, check.WaitOptions)) {
-	t.Helper()
-
-	for name, options := range map[string]check.WaitOptions{
+// ways are the two ways to wait.
+func ways(watching check.WaitOptions) map[string]check.WaitOptions {
+	return map[string]check.WaitOptions{
 		"by watching": watching,
 		"by polling":  {Interval: 20 * time.Millisecond, Poll: true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test(t, options)
-		})
 	}
 }
 
@@ -148,53 +141,61 @@ func TestWaitReturnsAtOnceIfAllNodesAreWhole(t *testing.T) {
 func TestWaitFollowsANodeUntilItIsWhole(t *testing.T) {
 	t.Parallel()
 
-	byWatchingAndByPolling(t, watching, func(t *testing.T, options check.WaitOptions) {
-		cluster := ctest.NewCluster(t)
-		cluster.AddNode(t, "worker-a").Say(t, whole)
-		node := cluster.AddNode(t, "worker-b")
+	for name, options := range ways(watching) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 
-		w := start(t.Context(), t, cluster.Client(t).COSI, options, "worker-a", "worker-b")
-		w.says(t, "worker-b"+isNew)
+			cluster := ctest.NewCluster(t)
+			cluster.AddNode(t, "worker-a").Say(t, whole)
+			node := cluster.AddNode(t, "worker-b")
 
-		node.Say(t, inPhase(specs.PhaseWaiting, "waiting for the kubelet"))
-		w.says(t, "worker-b: waiting for the kubelet")
+			w := start(t.Context(), t, cluster.Client(t).COSI, options, "worker-a", "worker-b")
+			w.says(t, "worker-b"+isNew)
 
-		node.Say(t, inPhase(specs.PhaseDegraded, "kube-system/cilium: cannot delete cilium-x7k2p: denied"))
-		w.says(t, "worker-b: kube-system/cilium: cannot delete cilium-x7k2p: denied")
+			node.Say(t, inPhase(specs.PhaseWaiting, "waiting for the kubelet"))
+			w.says(t, "worker-b: waiting for the kubelet")
 
-		node.Forget(t)
-		w.says(t, "worker-b"+isNew)
+			node.Say(t, inPhase(specs.PhaseDegraded, "kube-system/cilium: cannot delete cilium-x7k2p: denied"))
+			w.says(t, "worker-b: kube-system/cilium: cannot delete cilium-x7k2p: denied")
 
-		node.Say(t, whole)
-		w.says(t, "2 nodes recovered")
-		w.passes(t)
-		assert.Empty(t, w.reports)
-	})
+			node.Forget(t)
+			w.says(t, "worker-b"+isNew)
+
+			node.Say(t, whole)
+			w.says(t, "2 nodes recovered")
+			w.passes(t)
+			assert.Empty(t, w.reports)
+		})
+	}
 }
 
 func TestWaitGoesOnWhenANodeGoesAwayInTheMiddle(t *testing.T) {
 	t.Parallel()
 
-	byWatchingAndByPolling(t, check.WaitOptions{Interval: 100 * time.Millisecond}, func(t *testing.T, options check.WaitOptions) {
-		cluster := ctest.NewCluster(t)
-		cluster.AddNode(t, "worker-a").Say(t, whole)
-		node := cluster.AddNode(t, "worker-b")
-		node.Say(t, busy)
+	for name, options := range ways(check.WaitOptions{Interval: 100 * time.Millisecond}) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 
-		w := start(t.Context(), t, cluster.Client(t).COSI, options, "worker-a", "worker-b")
-		w.says(t, "worker-b"+isBusy)
+			cluster := ctest.NewCluster(t)
+			cluster.AddNode(t, "worker-a").Say(t, whole)
+			node := cluster.AddNode(t, "worker-b")
+			node.Say(t, busy)
 
-		node.Stop()
-		require.Contains(t, w.next(t), "worker-b: unreachable: ")
+			w := start(t.Context(), t, cluster.Client(t).COSI, options, "worker-a", "worker-b")
+			w.says(t, "worker-b"+isBusy)
 
-		node.Forget(t)
-		node.Start(t)
-		w.becomes(t, "worker-b", "worker-b"+isNew)
+			node.Stop()
+			require.Contains(t, w.next(t), "worker-b: unreachable: ")
 
-		node.Say(t, whole)
-		w.says(t, "2 nodes recovered")
-		w.passes(t)
-	})
+			node.Forget(t)
+			node.Start(t)
+			w.becomes(t, "worker-b", "worker-b"+isNew)
+
+			node.Say(t, whole)
+			w.says(t, "2 nodes recovered")
+			w.passes(t)
+		})
+	}
 }
 
 // TestWaitFollowsANodeThroughItsReboot leaves it to the watch to notice that the node has come back with a new state.
@@ -245,22 +246,26 @@ func TestWaitAsksOnceMoreBeforeItPasses(t *testing.T) {
 func TestWaitEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 
-	byWatchingAndByPolling(t, watching, func(t *testing.T, options check.WaitOptions) {
-		cluster := ctest.NewCluster(t)
-		cluster.AddNode(t, "worker-a").Say(t, busy)
+	for name, options := range ways(watching) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 
-		ctx, cancel := context.WithCancelCause(t.Context())
-		w := start(ctx, t, cluster.Client(t).COSI, options, "worker-a")
-		w.says(t, "worker-a"+isBusy)
+			cluster := ctest.NewCluster(t)
+			cluster.AddNode(t, "worker-a").Say(t, busy)
 
-		enough := errors.New("enough")
-		cancel(enough)
+			ctx, cancel := context.WithCancelCause(t.Context())
+			w := start(ctx, t, cluster.Client(t).COSI, options, "worker-a")
+			w.says(t, "worker-a"+isBusy)
 
-		verdict, err := w.end(t)
-		require.ErrorIs(t, err, enough)
-		assert.Equal(t, "worker-a"+isBusy, verdict.Reason, "the last that was seen")
-		assert.Empty(t, w.reports, "what was cut off is no news")
-	})
+			enough := errors.New("enough")
+			cancel(enough)
+
+			verdict, err := w.end(t)
+			require.ErrorIs(t, err, enough)
+			assert.Equal(t, "worker-a"+isBusy, verdict.Reason, "the last that was seen")
+			assert.Empty(t, w.reports, "what was cut off is no news")
+		})
+	}
 }
 
 func TestWaitDoesNotPassWithoutAnswers(t *testing.T) {
