@@ -36,7 +36,8 @@ Exit codes:
   # RKE2 with an image of one's own
   rebound install --platform rke2 --image registry.internal/rebound:v0.1.0
 
-  # EKS with Amazon Linux 2023, whose kubelet has no certificate with the node's name in it
+  # EKS with Amazon Linux 2023, whose kubelet has no certificate with the node's name in
+  # it. In an image, NODE_NAME goes to /etc/default/rebound when the host starts.
   rebound install --platform systemd --node-name ip-10-0-0-5.ec2.internal
 
   # Into an image, or on a host that has not joined a cluster yet

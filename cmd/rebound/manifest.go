@@ -47,6 +47,9 @@ Exit codes:
   # K3s with an image of one's own and another data directory
   rebound manifest --platform k3s --data-dir /data/k3s --image registry.internal/rebound:v0.1.0
 
+  # RKE2 with selinux: true, where an ordinary pod may read nothing of the host
+  rebound manifest --platform rke2 --selinux-type spc_t
+
   # An agent that deletes nothing and says what it would delete
   rebound manifest --platform kubeadm --agent-dry-run`,
 		Args: noArguments,
@@ -71,6 +74,7 @@ func addAgent(cmd *cobra.Command, options *cli.AgentOptions) {
 	addPlatform(cmd, &options.Platform, &options.DataDir)
 	flags.StringVar(&options.Image, "image", "", "image of the static pod, with a tag or a digest (default that of --version)")
 	flags.StringVar(&options.Version, "version", "", "release of rebound whose image is run (default that of this binary)")
+	flags.StringVar(&options.SELinuxType, "selinux-type", "", "SELinux type of the static pod, spc_t where containers are confined (default that of the runtime)")
 	flags.StringVar(&options.Binary, "binary", "", "path of rebound on the host, for systemd (default that of this binary, or "+manifest.DefaultBinary+")")
 	flags.StringVar(&options.Kubeconfig, "kubeconfig", "", "kubeconfig of the kubelet (default that of the platform)")
 	flags.StringVar(&options.Server, "server", "", "URL of the API server, in place of a kubeconfig")

@@ -29,6 +29,8 @@ type AgentOptions struct {
 	Image string
 	// Version is a release of rebound; empty means that of this binary.
 	Version string
+	// SELinuxType is the SELinux type of a static pod; empty means that of the container runtime.
+	SELinuxType string
 	// Binary is rebound on the host, for a unit.
 	Binary string
 
@@ -89,26 +91,33 @@ func (options AgentOptions) render(on platform.Platform) ([]byte, error) {
 	}
 
 	return manifest.Render(on, manifest.Options{
-		Version: writtenBy(), Image: image, Binary: options.Binary,
+		Version: writtenBy(), Image: image, SELinuxType: options.SELinuxType, Binary: options.Binary,
 		Kubeconfig: options.Kubeconfig, Server: options.Server, CAData: options.CAData, ClientCert: options.ClientCert,
 		Args: options.args(),
 	})
 }
 
-// validate finds what makes no sense together, and values that the agent would refuse on the node, where nobody sees it.
+// validate finds what makes no sense together.
 func (options AgentOptions) validate(on platform.Platform) error {
 	unit := on.Name == platform.Systemd
 
 	switch {
-	case unit && (options.Image != "" || options.Version != ""):
-		return errors.New("--image and --version are for static pods: on systemd the agent is the binary that --binary names")
+	case unit && (options.Image != "" || options.Version != "" || options.SELinuxType != ""):
+		return errors.New("--image, --version and --selinux-type are for static pods: on systemd the agent is the binary that --binary names")
 	case !unit && options.Binary != "":
 		return fmt.Errorf("--binary is for systemd: on %s the agent is a static pod, give --image or --version", on.Name)
 	case options.Image != "" && options.Version != "":
 		return errors.New("--image does not go with --version: give one of them")
 	case options.Version != "" && semver.Canonical(options.Version) != options.Version:
 		return fmt.Errorf("%q is not a version of rebound: give one of the form v1.2.3 with --version", options.Version)
-	case options.LogFormat != "" && options.LogFormat != "json" && options.LogFormat != "console":
+	default:
+		return options.validatePassedOn(on)
+	}
+}
+
+// validatePassedOn refuses what the agent would refuse on the node, where nobody sees it.
+func (options AgentOptions) validatePassedOn(on platform.Platform) error {
+	if options.LogFormat != "" && options.LogFormat != "json" && options.LogFormat != "console" {
 		return fmt.Errorf("unknown log format %q: use json or console", options.LogFormat)
 	}
 

@@ -21,7 +21,7 @@ import (
 	"github.com/talos-rebound/rebound/internal/agent/platform"
 )
 
-var errSystemd = errors.New("Job for rebound-agent.service failed")
+var errSystemd = errors.New("job for rebound-agent.service failed")
 
 // recorder stands for systemctl.
 type recorder struct {
@@ -89,7 +89,7 @@ func list(t *testing.T, folder string) []string {
 		require.NoError(t, err)
 	}
 
-	var names []string
+	names := make([]string, 0, len(entries))
 
 	for _, entry := range entries {
 		names = append(names, entry.Name())

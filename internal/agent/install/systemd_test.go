@@ -135,9 +135,10 @@ func TestInterruptedInstall(t *testing.T) {
 
 	host, path := unitHost(t, &recorder{})
 	host.Systemctl = func(ctx context.Context, args ...string) error {
-		if args[0] == "enable" {
+		switch args[0] {
+		case "enable":
 			cancel()
-		} else if args[0] == "disable" {
+		case "disable":
 			late = append(late, ctx.Err())
 		}
 

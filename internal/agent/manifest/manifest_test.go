@@ -336,7 +336,7 @@ func patched(t *testing.T, machine interface {
 func names(t *testing.T, pods []map[string]any) []string {
 	t.Helper()
 
-	var names []string
+	names := make([]string, 0, len(pods))
 
 	for _, pod := range pods {
 		names = append(names, pod["metadata"].(map[string]any)["name"].(string))

@@ -5,6 +5,7 @@
 package manifest
 
 import (
+	"cmp"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -66,20 +67,25 @@ type Options struct {
 
 // complete fills in what follows from the platform, and refuses what makes no valid pod or unit.
 func (options Options) complete(on platform.Platform) (Options, error) {
-	if options.Kubeconfig != "" {
-		if err := platform.CheckPath(options.Kubeconfig); err != nil {
-			return options, fmt.Errorf("failed to use kubeconfig: %w", err)
-		}
+	if on.Name == platform.Systemd && options.Binary == "" {
+		options.Binary = DefaultBinary
+	}
 
-		if slices.Contains(append([]string{runFolder}, on.PKI...), options.Kubeconfig) {
-			return options, fmt.Errorf("failed to use kubeconfig: %q is a folder that the agent needs besides", options.Kubeconfig)
+	withoutKubeconfig := options.Server != "" || options.CAData != "" || options.ClientCert != ""
+
+	if withoutKubeconfig && on.Name == platform.Talos {
+		options.Server = cmp.Or(options.Server, kubePrism)
+		options.ClientCert = cmp.Or(options.ClientCert, path.Join(on.PKI[0], currentCertificate))
+	}
+
+	if withoutKubeconfig {
+		if err := options.checkCredentials(on); err != nil {
+			return options, err
 		}
 	}
 
-	if options.Server != "" || options.CAData != "" || options.ClientCert != "" {
-		if err := options.completeCredentials(on); err != nil {
-			return options, err
-		}
+	if err := options.checkKubeconfig(on); err != nil {
+		return options, err
 	}
 
 	for _, text := range append(options.args(on), options.Version) {
@@ -89,15 +95,7 @@ func (options Options) complete(on platform.Platform) (Options, error) {
 	}
 
 	if on.Name == platform.Systemd {
-		if options.Binary == "" {
-			options.Binary = DefaultBinary
-		}
-
-		if err := platform.CheckPath(options.Binary); err != nil {
-			return options, fmt.Errorf("failed to use binary: %w", err)
-		}
-
-		return options, nil
+		return options, wrap("failed to use binary", platform.CheckPath(options.Binary))
 	}
 
 	if options.SELinuxType != "" && !selinuxType.MatchString(options.SELinuxType) {
@@ -107,22 +105,31 @@ func (options Options) complete(on platform.Platform) (Options, error) {
 	return options, checkImage(options.Image)
 }
 
-func (options *Options) completeCredentials(on platform.Platform) error {
-	if options.Kubeconfig != "" {
+func wrap(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+func (options Options) checkKubeconfig(on platform.Platform) error {
+	switch {
+	case options.Kubeconfig == "":
+		return nil
+	case slices.Contains(append([]string{runFolder}, on.PKI...), options.Kubeconfig):
+		return fmt.Errorf("failed to use kubeconfig: %q is a folder that the agent needs besides", options.Kubeconfig)
+	default:
+		return wrap("failed to use kubeconfig", platform.CheckPath(options.Kubeconfig))
+	}
+}
+
+// checkCredentials refuses what does not stand in for a kubeconfig.
+func (options Options) checkCredentials(on platform.Platform) error {
+	switch {
+	case options.Kubeconfig != "":
 		return errors.New("--kubeconfig does not go with --server, --ca-data and --client-cert: give it or them")
-	}
-
-	if on.Name == platform.Talos {
-		if options.Server == "" {
-			options.Server = kubePrism
-		}
-
-		if options.ClientCert == "" {
-			options.ClientCert = path.Join(on.PKI[0], currentCertificate)
-		}
-	}
-
-	if options.Server == "" || options.CAData == "" || options.ClientCert == "" {
+	case options.Server == "" || options.CAData == "" || options.ClientCert == "":
 		return errors.New("--server, --ca-data and --client-cert stand in for a kubeconfig together: give all of them (on talos --ca-data is enough)")
 	}
 
@@ -130,16 +137,11 @@ func (options *Options) completeCredentials(on platform.Platform) error {
 		return fmt.Errorf("--server %q is not the URL of an API server: give one such as %s", options.Server, kubePrism)
 	}
 
-	pem, err := base64.StdEncoding.DecodeString(options.CAData)
-	if err == nil {
-		_, err = certutil.ParseCertsPEM(pem)
-	}
-
-	if err != nil {
+	if err := checkAuthority(options.CAData); err != nil {
 		return fmt.Errorf("failed to read --ca-data: %w; give certificate-authority-data of a kubeconfig of this cluster", err)
 	}
 
-	if err = platform.CheckPath(options.ClientCert); err != nil {
+	if err := platform.CheckPath(options.ClientCert); err != nil {
 		return fmt.Errorf("failed to use --client-cert: %w", err)
 	}
 
@@ -148,6 +150,17 @@ func (options *Options) completeCredentials(on platform.Platform) error {
 	}
 
 	return nil
+}
+
+func checkAuthority(data string) error {
+	pem, err := base64.StdEncoding.DecodeString(data)
+	if err != nil {
+		return err
+	}
+
+	_, err = certutil.ParseCertsPEM(pem)
+
+	return err
 }
 
 var selinuxType = regexp.MustCompile(`^[A-Za-z0-9_]+$`)

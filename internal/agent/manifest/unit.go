@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"path"
 	"strings"
+
+	"github.com/siderolabs/gen/xslices"
 )
 
 // EnvironmentFile may set NODE_NAME and the like on a host where they are known only after the unit was written.
@@ -20,11 +22,7 @@ const kubeletUnits = "kubelet.service k3s.service k3s-agent.service rke2-server.
 // unit is the systemd unit. Rights are taken away as far as the kubelet's credentials allow: its key is root's, and a
 // plugin that a kubeconfig names runs within the same limits, with the network.
 func unit(binary string, args []string) string {
-	command := []string{quoted(binary)}
-
-	for _, arg := range args {
-		command = append(command, quoted(arg))
-	}
+	command := xslices.Map(append([]string{binary}, args...), quoted)
 
 	return fmt.Sprintf(`
 [Unit]

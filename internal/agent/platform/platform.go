@@ -15,7 +15,7 @@
 //   - K3s: pkg/agent/config/config.go, get: <data>/agent has kubelet.kubeconfig, the certificate, key and authority that
 //     it names, and pod-manifests. They are written in place while K3s starts, but anew after "certificate rotate".
 //   - RKE2 (rancher/rke2 6ce1a801): pkg/executor/staticpod/spw.go:47 (pod-manifests), pkg/cli/cmds/server.go:19 (data);
-//     the rest is K3s' code. It removes static pods of its own only, by name: cleanup.go:45, pkg/rke2/spc.go:78.
+//     the rest is K3s' code. It removes static pods of its own only, by name: cleanup.go:28, pkg/rke2/spc.go:79.
 //   - EKS AL2023 (awslabs/amazon-eks-ami 81fec2e8): nodeadm/internal/kubelet/kubeconfig.go:17 and
 //     kubeconfig.template.yaml (an exec plugin, and an authority in /etc/kubernetes/pki), config.go:245 (graceful
 //     shutdown from 1.34).
@@ -31,6 +31,8 @@ import (
 	"strings"
 	"syscall"
 	"unicode/utf8"
+
+	"github.com/siderolabs/gen/xslices"
 )
 
 // Name is a distribution of Kubernetes, as far as its nodes differ for the agent.
@@ -109,13 +111,7 @@ func rancher(name Name, dataDir string) Platform {
 
 // Names are all names, Auto first.
 func Names() []string {
-	names := []string{string(Auto)}
-
-	for _, platform := range platforms {
-		names = append(names, string(platform.Name))
-	}
-
-	return names
+	return append([]string{string(Auto)}, xslices.Map(platforms, func(platform Platform) string { return string(platform.Name) })...)
 }
 
 // Lookup is the platform of that name, which is not Auto. An empty dataDir means the default; only K3s and RKE2 have one.

@@ -66,6 +66,7 @@ func variants(t *testing.T) map[string]manifest.Options {
 		"a kubeconfig":         {Image: image, Kubeconfig: "/srv/kubelet.conf"},
 		"a kubeconfig in pki":  {Image: image, Kubeconfig: "/var/lib/kubelet/pki/kubelet.conf"},
 		"an agent's arguments": {Image: image, Args: []string{"--metrics-listen=127.0.0.1:9100", "--log-format=json", "--dry-run"}},
+		"an SELinux type":      {Image: image, SELinuxType: "spc_t"},
 		"odd arguments":        {Image: image, Args: []string{"--node-name=a: b # {c} $(NODE_NAME) \u2028 é", "", "-", "*x", "yes"}},
 		"no kubeconfig": {
 			Image: image, Server: "https://127.0.0.1:7445", CAData: authority(t), ClientCert: "/var/lib/kubelet/pki/kubelet-client-current.pem",
@@ -167,6 +168,7 @@ func TestNoOptionVoidsTheList(t *testing.T) {
 			"version":    {Image: image, Version: value},
 			"kubeconfig": {Image: image, Kubeconfig: value},
 			"argument":   {Image: image, Args: []string{value}},
+			"SELinux":    {Image: image, SELinuxType: value},
 			"server":     {Image: image, CAData: authority(t), Server: "https://" + value},
 			"client":     {Image: image, CAData: authority(t), ClientCert: value},
 			"authority":  {Image: image, CAData: value},
