@@ -38,8 +38,8 @@ func TestAWaitIsAsLongAsItWasHoweverTheClockIsSet(t *testing.T) {
 		edits []edit
 		wait  time.Duration // from now
 	}{
-		{"for the settle time", []edit{listed(0), underWay()}, 10 * time.Second},
-		{"for the settle time after a recovery", []edit{record(recoveredJustNow), pods(replacement(true, "Running"))}, 10 * time.Second},
+		{"for the settle time", []edit{listed(0), underWay()}, 12 * time.Second},
+		{"for the settle time after a recovery", []edit{record(recoveredJustNow), pods(replacement(true, "Running"))}, 12 * time.Second},
 		{"for a replacement", []edit{record(deleted(0))}, 2 * time.Minute},
 		{"for a replacement that nothing promises", []edit{listed(time.Hour), record(deleted(2 * time.Minute))}, 13 * time.Minute},
 		{"for the next try of a delete", []edit{record(blocked), pods(leftover())}, 5 * time.Second},

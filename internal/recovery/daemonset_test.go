@@ -74,14 +74,14 @@ func isReplacedBy(status string) want {
 func settles(again time.Duration) want {
 	return want{
 		specs.DaemonSetPhaseRecovered, 0, specs.PhaseRecovering,
-		"DaemonSets: 1 recovered; watching until nothing fails for 10s", again,
+		"DaemonSets: 1 recovered; watching until nothing fails for 12s", again,
 	}
 }
 
 func releases(again time.Duration) want {
 	return want{
 		specs.DaemonSetPhaseReleased, 0, specs.PhaseRecovering,
-		"DaemonSets: 1 did not come back (" + id + "); watching until nothing fails for 10s", again,
+		"DaemonSets: 1 did not come back (" + id + "); watching until nothing fails for 12s", again,
 	}
 }
 
@@ -249,7 +249,7 @@ func TestADaemonSetThatFailsAgainAndAgain(t *testing.T) {
 		{
 			"rejected for the eleventh time is recovered beside a Ready pod, as maxSurge gives it",
 			[]edit{pods(rejected, replacement(true, "Running")), record(rejections(10))},
-			0, settles(10 * time.Second),
+			0, settles(12 * time.Second),
 		},
 		{
 			"with a leftover beside a pod that was handed back has the leftover deleted",
@@ -293,7 +293,7 @@ func TestADaemonSetThatFailsAgainAndAgain(t *testing.T) {
 
 				return rec
 			}())},
-			0, settles(10 * time.Second),
+			0, settles(12 * time.Second),
 		},
 		{
 			"that shuts its pods down over and over without a reboot is exhausted as well",
@@ -315,19 +315,19 @@ func TestADaemonSetThatIsLeftAlone(t *testing.T) {
 		{
 			"that opted out is skipped and holds nothing up",
 			[]edit{pods(leftover(func(p *recovery.Pod) { p.OptedOut = true }))},
-			10 * time.Second,
+			12 * time.Second,
 			want{specs.DaemonSetPhaseSkipped, 0, specs.PhaseRecovered, "DaemonSets: 1 opted out", 0},
 		},
 		{
 			"with an evicted pod is unrelated and holds nothing up",
 			[]edit{pods(failed(because("Evicted"), sinceBoot(time.Second)))},
-			10 * time.Second,
+			12 * time.Second,
 			want{specs.DaemonSetPhaseUnrelated, 0, specs.PhaseRecovered, "DaemonSets: 1 failed for another reason", 0},
 		},
 		{
 			"whose replacement was evicted is unrelated from then on",
 			[]edit{pods(podOf("cilium", "cilium-new", because("Evicted"), sinceBoot(time.Second))), record(deleted(time.Second))},
-			10 * time.Second,
+			12 * time.Second,
 			want{specs.DaemonSetPhaseUnrelated, 0, specs.PhaseRecovered, "DaemonSets: 1 failed for another reason", 0},
 		},
 		{

@@ -54,7 +54,7 @@ func TestADaemonSetAndItsReplacement(t *testing.T) {
 				pods(leftover(func(p *recovery.Pod) { p.Deleting = true }), replacement(true, "Running")),
 				record(attempted(func(rec *specs.DaemonSetRecovery) { rec.Phase, rec.FinishedAt = specs.DaemonSetPhaseRecovered, now })),
 			},
-			time.Second, settles(10 * time.Second),
+			time.Second, settles(12 * time.Second),
 		},
 		{
 			"whose replacement vanishes before the node has recovered is replacing again",
@@ -87,7 +87,7 @@ func TestADaemonSetAndItsReplacement(t *testing.T) {
 					rec.Phase, rec.DeletedAt, rec.FinishedAt = specs.DaemonSetPhaseRecovered, now, now
 				})),
 			},
-			time.Second, settles(10 * time.Second),
+			time.Second, settles(12 * time.Second),
 		},
 		{
 			"whose finalizers let go is replacing",
@@ -107,7 +107,7 @@ func TestADaemonSetAndItsReplacement(t *testing.T) {
 			[]edit{pods(replacement(true, "Running")), record(attempted(func(rec *specs.DaemonSetRecovery) {
 				rec.UID, rec.Phase, rec.DeletedAt = "uid-older", specs.DaemonSetPhaseReplacing, now.Add(-time.Second)
 			}))},
-			0, settles(10 * time.Second),
+			0, settles(12 * time.Second),
 		},
 		{
 			"whose only living pod is being deleted has no replacement",
@@ -130,14 +130,14 @@ func TestADaemonSetAndItsReplacement(t *testing.T) {
 		{
 			"with a Ready replacement is recovered, and the node a settle time later",
 			[]edit{pods(replacement(true, "Running")), record(deleted(10 * time.Second))},
-			0, settles(10 * time.Second),
+			0, settles(12 * time.Second),
 		},
 		{
 			"that stayed recovered for the settle time makes the node recovered",
 			[]edit{pods(replacement(true, "Running")), record(attempted(func(rec *specs.DaemonSetRecovery) {
 				rec.Phase, rec.DeletedAt, rec.FinishedAt = specs.DaemonSetPhaseRecovered, now.Add(-time.Second), now
 			}))},
-			10 * time.Second,
+			12 * time.Second,
 			want{specs.DaemonSetPhaseRecovered, 0, specs.PhaseRecovered, "DaemonSets: 1 recovered", 0},
 		},
 		{
@@ -158,12 +158,12 @@ func TestADaemonSetAndItsReplacement(t *testing.T) {
 		{
 			"without a replacement after five minutes is released if another DaemonSet got a pod since",
 			[]edit{listed(time.Hour), pods(other(now.Add(-2*time.Minute + time.Second))), record(deleted(2 * time.Minute))},
-			3 * time.Minute, releases(3*time.Minute + 10*time.Second),
+			3 * time.Minute, releases(3*time.Minute + 12*time.Second),
 		},
 		{
 			"without a replacement after five minutes is released if another got one in the second of the delete",
 			[]edit{listed(time.Hour), pods(other(now.Add(-2 * time.Minute))), record(deleted(2*time.Minute - 300*time.Millisecond))},
-			3*time.Minute + 300*time.Millisecond, releases(3*time.Minute + 300*time.Millisecond + 10*time.Second),
+			3*time.Minute + 300*time.Millisecond, releases(3*time.Minute + 300*time.Millisecond + 12*time.Second),
 		},
 		{
 			"without a replacement after two minutes waits on if nothing shows that the controller lives",
@@ -173,14 +173,14 @@ func TestADaemonSetAndItsReplacement(t *testing.T) {
 		{
 			"without a replacement after fifteen minutes is released all the same",
 			[]edit{listed(time.Hour), record(deleted(2 * time.Minute))},
-			13 * time.Minute, releases(13*time.Minute + 10*time.Second),
+			13 * time.Minute, releases(13*time.Minute + 12*time.Second),
 		},
 		{
 			"that was released takes a late replacement",
 			[]edit{pods(replacement(true, "Running")), record(attempted(func(rec *specs.DaemonSetRecovery) {
 				rec.Phase, rec.DeletedAt, rec.FinishedAt = specs.DaemonSetPhaseReleased, now.Add(-time.Hour), now.Add(-time.Minute)
 			}))},
-			0, settles(10 * time.Second),
+			0, settles(12 * time.Second),
 		},
 		{
 			"whose Ready pod another one has replaced names that one",
@@ -188,7 +188,7 @@ func TestADaemonSetAndItsReplacement(t *testing.T) {
 				rec.Phase, rec.DeletedAt, rec.FinishedAt = specs.DaemonSetPhaseRecovered, now.Add(-time.Minute), now.Add(-time.Second)
 				rec.Replacement = "cilium-before"
 			}))},
-			0, settles(9 * time.Second),
+			0, settles(11 * time.Second),
 		},
 	})
 }

@@ -59,7 +59,7 @@ func TestWhatWasOverBeforeTheKubeletCameHoldsNothingUp(t *testing.T) {
 				require.Equal(t, tc.rec, decision.DaemonSets[id], "it is history")
 
 				if decision.Status.Phase == specs.PhaseRecovered {
-					assert.Equal(t, now.Add(time.Hour+10*time.Second), at, "no more than the settle time")
+					assert.Equal(t, now.Add(time.Hour+12*time.Second), at, "no more than the settle time")
 
 					return
 				}
@@ -93,7 +93,7 @@ func TestWhatWasLeftAloneBeforeTheKubeletCameHoldsNothingUp(t *testing.T) {
 			after := recovery.Plan(f, now.Add(time.Hour))
 
 			assert.Equal(t, before.DaemonSets, after.DaemonSets)
-			assert.Equal(t, now.Add(time.Hour+10*time.Second), after.LookAgain)
+			assert.Equal(t, now.Add(time.Hour+12*time.Second), after.LookAgain)
 		})
 	}
 }

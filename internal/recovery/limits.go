@@ -22,8 +22,9 @@ const (
 
 	// DefaultSettleTime is how long nothing may be Failed or missing before the node counts as recovered. A kubelet that
 	// rejects a pod in its first two seconds tells so only ten seconds after its start, at its next full status sync
-	// (measured with Kubernetes 1.36), and Talos takes two of those to find it healthy.
-	DefaultSettleTime = 10 * time.Second
+	// (measured with Kubernetes 1.36). Talos takes two of those to find it healthy, an agent less than one, so the two
+	// that are left have to be waited for. There is no way to ask the kubelet whether it has rejected a pod meanwhile.
+	DefaultSettleTime = 12 * time.Second
 
 	// GroupApps is the API group of the DaemonSets that Kubernetes itself has.
 	GroupApps = "apps"

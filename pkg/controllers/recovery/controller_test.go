@@ -38,7 +38,7 @@ func TestALeftoverIsDeletedAndFollowedUntilItsReplacementIsReady(t *testing.T) {
 
 		m.recovers()
 		assert.Equal(t, specs.Counts{Found: 1, Deleted: 1, Recovered: 1}, m.status().Counts)
-		assert.Equal(t, 10*time.Second, m.status().FinishedAt.Sub(m.status().StartedAt))
+		assert.Equal(t, 12*time.Second, m.status().FinishedAt.Sub(m.status().StartedAt))
 	})
 }
 
@@ -88,8 +88,8 @@ func TestTheKubeletHasToRegisterInThisBootFirst(t *testing.T) {
 func TestANodeWithoutFailedPodsIsRecoveredAfterTheSettleTime(t *testing.T) {
 	boot(t, func(m *machine) {
 		m.upWith("cilium", ready)
-		after(9 * time.Second)
-		assert.Equal(t, "no Failed DaemonSet pods; watching until nothing fails for 10s", m.status().Message)
+		after(11 * time.Second)
+		assert.Equal(t, "no Failed DaemonSet pods; watching until nothing fails for 12s", m.status().Message)
 		after(time.Second)
 
 		assert.Equal(t, specs.PhaseRecovered, m.phase())
@@ -103,7 +103,7 @@ func TestTheWatchIsClosedOnceSettledAndNothingIsWrittenAnyMore(t *testing.T) {
 		assert.Equal(t, 1, m.cluster.watches())
 
 		m.cluster.become(t, "cilium", ready)
-		after(10 * time.Second)
+		after(12 * time.Second)
 		assert.Zero(t, m.cluster.watches())
 
 		written := m.versions()
@@ -120,7 +120,7 @@ func TestTheWatchIsClosedOnceSettledAndNothingIsWrittenAnyMore(t *testing.T) {
 func TestAPodThatOptedOutIsLeftAlone(t *testing.T) {
 	boot(t, func(m *machine) {
 		m.upWith("cilium", leftover, func(pod *core.Pod) { pod.OptedOut = true })
-		after(10 * time.Second)
+		after(12 * time.Second)
 
 		assert.Empty(t, m.cluster.deleted())
 		assert.Equal(t, specs.DaemonSetPhaseSkipped, m.daemonSet("cilium").Phase)
@@ -218,11 +218,11 @@ func TestTheClockMayBeSetWhileTheNodeSettles(t *testing.T) {
 				ahead.Store(int64(by))
 				m.stage(runtime.MachineStageRunning) // a pass
 
-				after(4 * time.Second)
+				after(6 * time.Second)
 				assert.Equal(t, specs.PhaseRecovering, m.phase())
 				after(time.Second)
 				assert.Equal(t, specs.PhaseRecovered, m.phase())
-				assert.Equal(t, 10*time.Second, m.status().FinishedAt.Sub(m.status().StartedAt))
+				assert.Equal(t, 12*time.Second, m.status().FinishedAt.Sub(m.status().StartedAt))
 			}, recovery.WithClock(clock), recovery.WithBootTime(booted))
 		})
 	}

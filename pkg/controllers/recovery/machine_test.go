@@ -113,7 +113,7 @@ func (m *machine) upWith(daemonSet string, edits ...func(*core.Pod)) core.Pod {
 // recovers lets the settle time pass.
 func (m *machine) recovers() {
 	m.t.Helper()
-	after(10 * time.Second)
+	after(12 * time.Second)
 	require.Equal(m.t, specs.PhaseRecovered, m.phase())
 }
 

@@ -166,7 +166,7 @@ func TestADeleteIsCountedThoughTheNodeRecoversBeforeItsAnswer(t *testing.T) {
 		// Its effect is seen at once.
 		m.cluster.edit(pod, func(pod *core.Pod) { pod.Deleting = true })
 		m.cluster.create("cilium", ready)
-		after(11 * time.Second)
+		after(13 * time.Second)
 		require.Equal(t, specs.PhaseRecovered, m.phase())
 		assert.Equal(t, 1, m.cluster.watches())
 

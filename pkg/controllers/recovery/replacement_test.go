@@ -34,7 +34,7 @@ func TestADaemonSetThatDidNotComeBackIsLookedOutFor(t *testing.T) {
 	boot(t, func(m *machine) {
 		m.cluster.replaces = false
 		m.upWith("quota", leftover)
-		after(15*time.Minute + 10*time.Second)
+		after(15*time.Minute + 12*time.Second)
 		require.Equal(t, specs.PhaseRecovered, m.phase())
 
 		// The API server is away for a while, which is no reason to take anything back.

@@ -93,7 +93,7 @@ func TestARestartOfTheControllerNeitherRepeatsNorForgets(t *testing.T) {
 		assert.Equal(t, before, m.daemonSet("cilium"))
 
 		m.cluster.become(t, "cilium", ready)
-		after(10 * time.Second)
+		after(12 * time.Second)
 		assert.Equal(t, specs.Counts{Found: 1, Deleted: 1, Recovered: 1}, m.status().Counts)
 		assert.Len(t, m.cluster.deleted(), 1)
 

@@ -30,7 +30,7 @@ func TestWhatIsWrongWithTheAPIServerIsNamedOnceAndWaitedFor(t *testing.T) {
 			boot(t, func(m *machine) {
 				*problem(m.cluster) = errors.New(name)
 				m.upWith("cilium", leftover)
-				after(10 * time.Second)
+				after(12 * time.Second)
 				assert.Equal(t, specs.PhaseWaiting, m.phase())
 				assert.Equal(t, name, m.status().Message)
 
@@ -72,7 +72,7 @@ func TestACertificateThatIsRefusedForADeleteIsReadAnew(t *testing.T) {
 		}
 
 		m.upWith("cilium", leftover)
-		after(10 * time.Second)
+		after(12 * time.Second)
 
 		assert.Equal(t, 2, m.cluster.connections())
 		assert.Len(t, m.cluster.deleted(), 1)
@@ -120,7 +120,7 @@ func TestANodeObjectThatIsGoneIsNotAPodThatIsGone(t *testing.T) {
 		assert.Empty(t, m.cluster.deleted())
 
 		m.cluster.set(func() { m.cluster.nodeGone = false })
-		after(10 * time.Second)
+		after(12 * time.Second)
 		assert.Len(t, m.cluster.deleted(), 1)
 	})
 }
