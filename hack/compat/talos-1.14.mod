@@ -11,7 +11,7 @@ go 1.26.6
 require (
 	github.com/cosi-project/runtime v1.16.3
 	github.com/go-logr/logr v1.4.4
-	github.com/rogpeppe/go-internal v1.16.0
+	github.com/rogpeppe/go-internal v1.15.0
 	github.com/siderolabs/crypto v0.6.5
 	github.com/siderolabs/gen v0.8.8
 	github.com/siderolabs/go-retry v0.3.3
