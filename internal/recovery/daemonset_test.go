@@ -207,6 +207,19 @@ func TestADaemonSetWithAFailedPod(t *testing.T) {
 	})
 }
 
+func TestTheSecondFailedPodWaitsForItsTurn(t *testing.T) {
+	t.Parallel()
+
+	second := podOf("cilium", "cilium-second", because("Terminated"), sinceBoot(-time.Minute))
+	decision := recovery.Plan(facts(pods(leftover(), second)), now)
+
+	require.Len(t, decision.Verdicts, 2)
+	assert.Equal(t, recovery.Verdict{
+		Pod: second, Class: recovery.ClassLeftover, Action: recovery.ActionWait,
+		Reason: "left behind by a shutdown (Terminated); cilium-old comes first",
+	}, decision.Verdicts[1])
+}
+
 func TestADaemonSetThatFailsAgainAndAgain(t *testing.T) {
 	t.Parallel()
 

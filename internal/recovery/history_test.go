@@ -155,7 +155,7 @@ func released(edits ...edit) recovery.Facts {
 	return f
 }
 
-func TestWhatDidNotComeBackIsLookedOutForWithoutHoldingAnythingUp(t *testing.T) {
+func TestWhatDidNotComeBackHoldsNothingUp(t *testing.T) {
 	t.Parallel()
 
 	for _, tc := range []struct {

@@ -46,6 +46,28 @@ func TestWhatIsWrongWithTheAPIServerIsNamedOnceAndWaitedFor(t *testing.T) {
 	}
 }
 
+func TestAConnectionThatHasLastedIsFollowedByAnotherAtOnce(t *testing.T) {
+	boot(t, func(m *machine) {
+		m.cluster.replaces = false
+		m.cluster.away = errAway
+		m.upWith("cilium", leftover)
+
+		after(time.Minute) // the tries are seconds apart by now
+
+		m.cluster.set(func() { m.cluster.away = nil })
+		after(time.Minute)
+		require.Equal(t, 1, m.cluster.watches())
+
+		m.cluster.set(func() { m.cluster.away = errAway })
+		after(time.Millisecond)
+		require.Zero(t, m.cluster.watches())
+
+		m.cluster.set(func() { m.cluster.away = nil })
+		after(300 * time.Millisecond)
+		assert.Equal(t, 1, m.cluster.watches())
+	})
+}
+
 func TestARotatedCertificateIsReadAnew(t *testing.T) {
 	boot(t, func(m *machine) {
 		m.upWith("cilium", ready)
