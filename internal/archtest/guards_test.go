@@ -37,6 +37,7 @@ var arrows = map[string][]string{
 	"internal/talosapi": nil,
 	"internal/ctest":    {"internal/talosapi", "pkg/check", "pkg/controllers"},
 	"hack/lab":          {"internal/cli", "internal/ctest", "internal/talosapi"},
+	"hack/release":      nil,
 }
 
 // picture is where the arrows are drawn, in a single file.
