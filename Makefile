@@ -37,6 +37,9 @@ STOCK ?= 0
 help: ## Print this table
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z][a-z-]*:.*## / { printf "  make %-10s  %s\n", $$1, $$2 }' Makefile
 
+# What to release, where git cannot tell.
+VERSION ?=
+
 .PHONY: demo
 demo: ## Reboot two nodes side by side, with rebound and without (REBOOTS=6); writes build/lab
 	cd hack/lab && go build -o ../../build/lab-bin/lab .
@@ -89,6 +92,11 @@ linked: ## Write again what machined links of what we link (takes Talos from the
 .PHONY: bench
 bench: ## Run every benchmark of the root module
 	go test -run '^$$' -bench . -benchmem $(TESTFLAGS) ./...
+
+.PHONY: release
+release: ## Write binaries, OCI image, manifests and checksums (VERSION= from git); writes build/release
+	cd hack/release && go build -o ../../build/release-bin/release .
+	build/release-bin/release --version '$(VERSION)' --out build/release
 
 .PHONY: vulncheck
 vulncheck: ## Look up known vulnerabilities (needs vuln.go.dev)

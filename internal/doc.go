@@ -37,6 +37,7 @@
 //   - internal/talosapi: a Talos API on loopback with the rules of machined and apid, for the tests and the lab
 //   - internal/ctest, internal/archtest: an in-memory COSI runtime for tests, and tests that keep this page true
 //   - hack/lab: the lab and the demo, a module of its own
+//   - hack/release: what makes a release, a module of its own
 //   - hack/tools, hack/compat: the tools, pinned, and go.mod with the modules of other versions of Talos
 //
 // A new capability gets packages of the same shape: facts are read, a pure core plans, and what it planned is applied.
