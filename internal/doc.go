@@ -22,6 +22,16 @@
 //
 // talosctl health and rebound health read the two resources of every node through the Talos API (pkg/check).
 //
+// On a node that cannot be rebuilt, the agent takes the place of machined. The inputs come from watchers, the rest is the same:
+//
+//	kubelet's /healthz · kubeconfig · certificate · logind
+//	        │ internal/agent/host
+//	        ▼
+//	Service kubelet · KubeletLifecycle · … ──▶ DaemonSetRecoveryController ──▶ kube-apiserver
+//	                                                │ outputs
+//	                                                ▼
+//	              NodeReportController (condition, annotation) · metrics · socket
+//
 // # Folders
 //
 // Imports go one way, and a test keeps it so (internal/archtest): cmd, internal/cli, pkg/check and pkg/controllers,
@@ -33,8 +43,11 @@
 //   - internal/recovery: the decision, one pure function, Plan(facts, now)
 //   - internal/kube: the API server, seen with the node's identity
 //   - cmd/rebound, internal/cli: the command for operators and for those who build Talos
+//   - internal/agent: the controller outside machined; host is where its inputs come from, metrics what Prometheus sees
+//   - internal/agent/platform, manifest, install: where a distribution keeps its files, what runs the agent, and how it
+//     gets there
 //   - internal/embed: what puts rebound into a source tree of Talos
-//   - internal/talosapi: a Talos API on loopback with the rules of machined and apid, for the tests and the lab
+//   - internal/talosapi: a Talos API with the rules of machined and apid, for the agent's socket, the tests and the lab
 //   - internal/ctest, internal/archtest: an in-memory COSI runtime for tests, and tests that keep this page true
 //   - hack/lab: the lab and the demo, a module of its own
 //   - hack/release: what makes a release, a module of its own
