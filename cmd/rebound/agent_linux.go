@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 
 	"github.com/spf13/cobra"
+	"go.uber.org/zap"
 
 	"github.com/talos-rebound/rebound/internal/agent"
 	"github.com/talos-rebound/rebound/internal/agent/platform"
@@ -68,7 +69,8 @@ Exit codes:
     --ca-data LS0tLS1CRUdJTi… --client-cert /var/lib/kubelet/pki/kubelet-client-current.pem`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := complement(&config, given); err != nil {
+			where, err := complement(&config, given)
+			if err != nil {
 				return err
 			}
 
@@ -78,6 +80,12 @@ Exit codes:
 			}
 
 			config.Logger = logger
+
+			if where.Name != "" && !where.GracefulByDefault {
+				logger.Info("graceful node shutdown is off unless the kubelet's shutdownGracePeriod is set; "+
+					"without it a reboot leaves no Failed pods, and what the kubelet rejects is all there is to bring back",
+					zap.String("platform", string(where.Name)))
+			}
 
 			return agent.Run(cmd.Context(), config)
 		},
@@ -105,24 +113,24 @@ Exit codes:
 	return cmd
 }
 
-// complement fills in what follows from the platform.
-func complement(config *agent.Config, given agentFlags) error {
+// complement fills in what follows from the platform, and returns that.
+func complement(config *agent.Config, given agentFlags) (platform.Platform, error) {
 	if given.caData != "" {
 		ca, err := base64.StdEncoding.DecodeString(given.caData)
 		if err != nil {
-			return fmt.Errorf("--ca-data is not base64, as certificate-authority-data of a kubeconfig is: %w", err)
+			return platform.Platform{}, fmt.Errorf("--ca-data is not base64, as certificate-authority-data of a kubeconfig is: %w", err)
 		}
 
 		config.CAData = ca
 	}
 
 	if config.Server != "" && config.Kubeconfig != "" {
-		return errors.New("give either --kubeconfig or --server, not both")
+		return platform.Platform{}, errors.New("give either --kubeconfig or --server, not both")
 	}
 
 	where, err := findPlatform(given, config)
 	if err != nil {
-		return err
+		return platform.Platform{}, err
 	}
 
 	if config.Healthz == "" {
@@ -135,7 +143,7 @@ func complement(config *agent.Config, given agentFlags) error {
 
 	config.Logind = where.Logind
 
-	return nil
+	return where, nil
 }
 
 func findPlatform(given agentFlags, config *agent.Config) (platform.Platform, error) {

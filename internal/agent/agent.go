@@ -51,7 +51,7 @@ func Run(ctx context.Context, config Config) error {
 		return err
 	}
 
-	controllers, err := a.controllers(ctx)
+	controllers, err := a.controllers()
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ type agent struct {
 }
 
 // controllers sets up what runs inside machined on a Talos that was built with rebound.
-func (a *agent) controllers(ctx context.Context) (*runtime.Runtime, error) {
+func (a *agent) controllers() (*runtime.Runtime, error) {
 	options := []reboundctrl.Option{
 		reboundctrl.WithNodeReport(specs.HostAgent),
 		reboundctrl.WithClientConfig(a.config.client),

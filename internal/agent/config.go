@@ -14,9 +14,9 @@ import (
 
 	"go.uber.org/zap"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/talos-rebound/rebound/internal/agent/host"
+	"github.com/talos-rebound/rebound/internal/kube"
 	reboundctrl "github.com/talos-rebound/rebound/pkg/controllers/recovery"
 )
 
@@ -112,21 +112,7 @@ func (c *Config) client() (*rest.Config, error) {
 		}, nil
 	}
 
-	file, err := clientcmd.LoadFromFile(c.Kubeconfig)
-	if err != nil {
-		return nil, fmt.Errorf("failed to load kubeconfig %q: %w", c.Kubeconfig, err)
-	}
-
-	if err = clientcmd.ResolveLocalPaths(file); err != nil {
-		return nil, fmt.Errorf("failed to load kubeconfig %q: %w", c.Kubeconfig, err)
-	}
-
-	config, err := clientcmd.NewDefaultClientConfig(*file, &clientcmd.ConfigOverrides{}).ClientConfig()
-	if err != nil {
-		return nil, fmt.Errorf("failed to load kubeconfig %q: %w", c.Kubeconfig, err)
-	}
-
-	return config, nil
+	return kube.Load(c.Kubeconfig)
 }
 
 // bootIDPath is where the kernel says which boot this is, in a container as well.

@@ -56,9 +56,9 @@ func Open(path string) (*Client, error) {
 		return nil, fmt.Errorf("failed to load kubeconfig: no path given")
 	}
 
-	config, err := load(path)
+	config, err := Load(path)
 	if err != nil {
-		return nil, fmt.Errorf("failed to load kubeconfig %q: %w", path, err)
+		return nil, err
 	}
 
 	client, err := OpenConfig(config)
@@ -113,19 +113,24 @@ func OpenConfig(config *rest.Config) (*Client, error) {
 	return &Client{core: core, transport: transport, transform: trim, syncTimeout: syncTimeout}, nil
 }
 
-// load reads the kubeconfig at path and nothing else: clientcmd's own short cut takes the service account of the pod that
-// it may be running in if the file turns out to be empty.
-func load(path string) (*rest.Config, error) {
+// Load reads the kubeconfig at path and nothing else, not even the files that it names: clientcmd's own short cut takes the
+// service account of the pod that it may be running in if the file turns out to be empty.
+func Load(path string) (*rest.Config, error) {
 	file, err := clientcmd.LoadFromFile(path)
+	if err == nil {
+		err = clientcmd.ResolveLocalPaths(file)
+	}
+
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("failed to load kubeconfig %q: %w", path, err)
 	}
 
-	if err = clientcmd.ResolveLocalPaths(file); err != nil {
-		return nil, err
+	config, err := clientcmd.NewDefaultClientConfig(*file, &clientcmd.ConfigOverrides{}).ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("failed to load kubeconfig %q: %w", path, err)
 	}
 
-	return clientcmd.NewDefaultClientConfig(*file, &clientcmd.ConfigOverrides{}).ClientConfig()
+	return config, nil
 }
 
 // Close closes the connections that no request is using. A watch ends with its own context.

@@ -5,6 +5,7 @@
 package kube_test
 
 import (
+	"crypto/tls"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -22,6 +23,33 @@ import (
 
 	"github.com/talos-rebound/rebound/internal/kube"
 )
+
+// TestAPluginMayGiveTheCredentials is about nodes of EKS: their kubelet has no certificate.
+func TestAPluginMayGiveTheCredentials(t *testing.T) {
+	t.Parallel()
+
+	plugin := filepath.Join(t.TempDir(), "plugin")
+	require.NoError(t, os.WriteFile(plugin, []byte(`#!/bin/sh
+echo '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"of the node"}}'
+`), 0o700))
+
+	requests := make(chan *http.Request, 1)
+	handler := func(w http.ResponseWriter, r *http.Request) {
+		requests <- r
+
+		nodeWith("this")(w, r)
+	}
+
+	client := serve(t, handler, func(s *server) { s.TLS.ClientAuth = tls.NoClientCert }).open(t, func(config *clientcmdapi.Config) {
+		config.AuthInfos["default"] = &clientcmdapi.AuthInfo{Exec: &clientcmdapi.ExecConfig{
+			Command: plugin, APIVersion: "client.authentication.k8s.io/v1", InteractiveMode: clientcmdapi.NeverExecInteractiveMode,
+		}}
+	})
+
+	_, err := client.Node(t.Context(), node)
+	require.NoError(t, err)
+	assert.Equal(t, "Bearer of the node", receive(t, requests, "the request").Header.Get("Authorization"))
+}
 
 func TestOpenTells(t *testing.T) {
 	t.Parallel()

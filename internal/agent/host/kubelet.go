@@ -55,11 +55,7 @@ func (k *Kubelet) Watch(ctx context.Context) {
 	timer := time.NewTimer(k.InitialDelay)
 	defer timer.Stop()
 
-	var (
-		was     health
-		known   bool
-		reached bool
-	)
+	var seen sighting
 
 	for {
 		select {
@@ -74,31 +70,44 @@ func (k *Kubelet) Watch(ctx context.Context) {
 			return
 		}
 
-		// A server that keeps no connection tells nothing by it: once is a restart, always is a habit.
-		restarted := !k.Supervised && was.healthy && is.running && is.reconnected && !was.reconnected
-
-		if !known || is.running != was.running || is.healthy != was.healthy || restarted {
-			if err := k.publish(ctx, is, restarted); err != nil {
-				k.Logger.Error("failed to publish kubelet health", zap.Error(err))
-
-				continue
-			}
-
-			k.Logger.Info("kubelet health changed", zap.Bool("running", is.running), zap.Bool("healthy", is.healthy), zap.Bool("restarted", restarted))
+		if err := k.tell(ctx, &seen, is); err != nil {
+			k.Logger.Error("failed to publish kubelet health", zap.Error(err))
 		}
-
-		was, known = is, true
-
-		if is.healthy && !reached && k.Healthy != nil {
-			if err := k.Healthy(ctx); err != nil {
-				k.Logger.Error("failed to follow up on kubelet health", zap.Error(err))
-
-				continue
-			}
-		}
-
-		reached = reached || is.healthy
 	}
+}
+
+// sighting is what has been told so far.
+type sighting struct {
+	health
+
+	// known is whether anything was told, reached whether Healthy was called.
+	known, reached bool
+}
+
+// tell publishes what has changed. What fails is told the next time.
+func (k *Kubelet) tell(ctx context.Context, seen *sighting, is health) error {
+	// A server that keeps no connection tells nothing by it: once is a restart, always is a habit.
+	restarted := !k.Supervised && seen.healthy && is.running && is.reconnected && !seen.reconnected
+
+	if !seen.known || is.running != seen.running || is.healthy != seen.healthy || restarted {
+		if err := k.publish(ctx, is, restarted); err != nil {
+			return err
+		}
+
+		k.Logger.Info("kubelet health changed", zap.Bool("running", is.running), zap.Bool("healthy", is.healthy), zap.Bool("restarted", restarted))
+	}
+
+	seen.health, seen.known = is, true
+
+	if is.healthy && !seen.reached && k.Healthy != nil {
+		if err := k.Healthy(ctx); err != nil {
+			return err
+		}
+	}
+
+	seen.reached = seen.reached || is.healthy
+
+	return nil
 }
 
 func (k *Kubelet) publish(ctx context.Context, is health, restarted bool) error {

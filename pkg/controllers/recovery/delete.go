@@ -150,7 +150,7 @@ func (s *session) deleteOnce(ctx context.Context, connection *connected, pod rec
 		return fmt.Errorf("%w: %s", errGateClosed, kube.Describe(err))
 	}
 
-	switch obstacle, message := s.nodeObstacle(node); obstacle { //nolint:exhaustive // the others are alike
+	switch obstacle, message := s.nodeObstacle(node); obstacle {
 	case recovery.ObstacleNone:
 	case recovery.ObstacleNodeShutdown:
 		s.update(func() { s.link.Node = node })
