@@ -71,14 +71,9 @@ func (options Options) complete(on platform.Platform) (Options, error) {
 		options.Binary = DefaultBinary
 	}
 
-	withoutKubeconfig := options.Server != "" || options.CAData != "" || options.ClientCert != ""
+	if options.Server != "" || options.CAData != "" || options.ClientCert != "" {
+		options = options.completeCredentials(on)
 
-	if withoutKubeconfig && on.Name == platform.Talos {
-		options.Server = cmp.Or(options.Server, kubePrism)
-		options.ClientCert = cmp.Or(options.ClientCert, path.Join(on.PKI[0], currentCertificate))
-	}
-
-	if withoutKubeconfig {
 		if err := options.checkCredentials(on); err != nil {
 			return options, err
 		}
@@ -103,6 +98,16 @@ func (options Options) complete(on platform.Platform) (Options, error) {
 	}
 
 	return options, checkImage(options.Image)
+}
+
+// completeCredentials fills in what every Talos node has.
+func (options Options) completeCredentials(on platform.Platform) Options {
+	if on.Name == platform.Talos {
+		options.Server = cmp.Or(options.Server, kubePrism)
+		options.ClientCert = cmp.Or(options.ClientCert, path.Join(on.PKI[0], currentCertificate))
+	}
+
+	return options
 }
 
 func wrap(what string, err error) error {
