@@ -81,7 +81,8 @@ Exit codes:
 
 			config.Logger = logger
 
-			if where.Name != "" && !where.GracefulByDefault {
+			// Of other hosts with systemd it is not known: EKS has it on.
+			if where.Manifests != "" && !where.GracefulByDefault {
 				logger.Info("graceful node shutdown is off unless the kubelet's shutdownGracePeriod is set; "+
 					"without it a reboot leaves no Failed pods, and what the kubelet rejects is all there is to bring back",
 					zap.String("platform", string(where.Name)))

@@ -35,8 +35,9 @@ func TestTheNodeIsToldOnChangesOnly(t *testing.T) {
 		assert.Equal(t, specs.PhaseRecovered, reports[len(reports)-1].Phase)
 		assert.Less(t, len(reports), 7, "news within a second is one report: %v", reports)
 
+		m.kubeconfig("second")
 		after(time.Hour)
-		assert.Len(t, m.cluster.reports, len(reports), "there was no news")
+		assert.Len(t, m.cluster.reports, len(reports), "that was no news for the Node")
 	}, recovery.WithNodeReport(specs.HostMachined))
 }
 
@@ -60,6 +61,26 @@ func TestAReportIsTriedAgain(t *testing.T) {
 			}, recovery.WithNodeReport(specs.HostMachined))
 		})
 	}
+}
+
+func TestAMachineWithoutANodeReportsNothing(t *testing.T) {
+	boot(t, func(m *machine) {
+		m.kubeconfig("first")
+		m.nodename(nodeName, true)
+		after(time.Minute)
+		require.Equal(t, specs.PhaseDisabled, m.phase())
+		assert.Empty(t, m.cluster.reports)
+	}, recovery.WithNodeReport(specs.HostMachined))
+}
+
+func TestADryRunDeletesNothing(t *testing.T) {
+	boot(t, func(m *machine) {
+		m.cluster.create("cilium", leftover)
+		m.up()
+		after(time.Minute)
+		assert.Empty(t, m.cluster.deleted())
+		assert.Equal(t, specs.PhaseRecovering, m.phase())
+	}, recovery.WithDryRun())
 }
 
 func TestWithoutTheOptionTheNodeIsLeftAlone(t *testing.T) {
