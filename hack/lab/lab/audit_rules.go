@@ -62,13 +62,17 @@ func violation(record AuditRecord) string {
 		return podViolation(record, node)
 	case record.Resource == "events" && record.Verb == "create":
 		return ""
-	case record.Resource == "nodes" && record.Subresource == "" && record.Verb == "get" && record.Name == node:
-		return ""
-	case record.Resource == "nodes" && record.Subresource == "status" && record.Verb == "patch" && record.Name == node:
+	case record.Resource == "nodes" && record.Name == node && isOfOwnNode(record):
 		return ""
 	default:
 		return "not a request that rebound needs"
 	}
+}
+
+// isOfOwnNode says whether a request about the node's own object is to look at
+// it, or to report on it.
+func isOfOwnNode(record AuditRecord) bool {
+	return record.Subresource == "" && record.Verb == "get" || record.Subresource == "status" && record.Verb == "patch"
 }
 
 func podViolation(record AuditRecord, node string) string {

@@ -54,7 +54,7 @@ func (node *Node) open(socket string) (state.State, error) {
 }
 
 func (node *Node) disconnect() error {
-	var errs []error
+	errs := make([]error, 0, len(node.apis))
 
 	for _, api := range node.apis {
 		errs = append(errs, api.Close())
