@@ -55,11 +55,18 @@ Exit codes:
   rebound embed --talos ~/src/talos --revert`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkEmbedFlags(cmd.Flags().Changed); err != nil {
+			// A flag that is given and empty is a variable that was not set.
+			given := func(flag string) bool {
+				set := cmd.Flags().Lookup(flag)
+
+				return set.Changed && set.Value.String() != ""
+			}
+
+			if err := checkEmbedFlags(given); err != nil {
 				return cmd.FlagErrorFunc()(cmd, err)
 			}
 
-			if cmd.Flags().Changed("verify") {
+			if given("verify") {
 				return cli.Verify(cmd.Context(), verify, cmd.OutOrStdout())
 			}
 

@@ -75,7 +75,7 @@ func Embed(ctx context.Context, options EmbedOptions, out io.Writer) (err error)
 func openTalos(folder string) (*os.Root, error) {
 	root, err := os.OpenRoot(folder)
 	if err != nil {
-		return nil, fmt.Errorf("failed to open the source tree of Talos: %w", err)
+		return nil, fmt.Errorf("failed to open the source tree of Talos: %w; name a checkout of github.com/siderolabs/talos", err)
 	}
 
 	if _, err = embed.TalosVersion(root.FS()); err != nil {
