@@ -141,6 +141,7 @@ func (a *agent) watch(ctx context.Context, group *errgroup.Group) {
 		Logger:  a.config.Logger,
 	}
 	start(kubelet.Watch)
+	start(a.rest)
 
 	kubeconfig := &host.Kubeconfig{
 		State: a.state, Path: a.config.Kubeconfig, Period: kubeconfigPeriod, Logger: a.config.Logger,
