@@ -29,6 +29,8 @@ const (
 	healthTimeout = 500 * time.Millisecond
 	// kubeconfigPeriod is the time between two looks at the kubeconfig, which hardly ever changes.
 	kubeconfigPeriod = 5 * time.Second
+	// logindRetry is the time between two tries to reach logind.
+	logindRetry = 5 * time.Second
 )
 
 // Run runs the agent until ctx is done, which is no error. What is wrong with the configuration, and an address or a socket
@@ -139,6 +141,7 @@ func (a *agent) watch(ctx context.Context, group *errgroup.Group) {
 		Logger:  a.config.Logger,
 	}
 	start(kubelet.Watch)
+	start(a.rest)
 
 	kubeconfig := &host.Kubeconfig{
 		State: a.state, Path: a.config.Kubeconfig, Period: kubeconfigPeriod, Logger: a.config.Logger,
@@ -155,7 +158,7 @@ func (a *agent) watch(ctx context.Context, group *errgroup.Group) {
 	start(kubeconfig.Watch)
 
 	if a.config.Logind {
-		shutdown := &host.Shutdown{State: a.state, Connect: func() (*dbus.Conn, error) { return dbus.ConnectSystemBus() }, Logger: a.config.Logger}
+		shutdown := &host.Shutdown{State: a.state, Connect: dbus.ConnectSystemBus, Retry: logindRetry, Logger: a.config.Logger}
 		start(shutdown.Watch)
 	}
 }

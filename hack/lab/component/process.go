@@ -107,6 +107,9 @@ func (process *Process) Interrupt() error {
 	return ignoreEnded(process.cmd.Process.Signal(syscall.SIGTERM))
 }
 
+// Signal sends a signal to the process.
+func (process *Process) Signal(signal os.Signal) error { return process.cmd.Process.Signal(signal) }
+
 // Kill ends the process at once and waits until it is gone.
 func (process *Process) Kill() error {
 	err := ignoreEnded(process.cmd.Process.Kill())

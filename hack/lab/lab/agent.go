@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/siderolabs/talos/pkg/machinery/config/configloader"
 	corev1 "k8s.io/api/core/v1"
@@ -63,7 +64,7 @@ func (agent *Agent) install(node *Node) error {
 		Version: "lab",
 		Image:   agentImage,
 		Args: append([]string{
-			fmt.Sprintf("--kubelet-healthz=http://127.0.0.1:%d/healthz", node.config.HealthPort),
+			"--kubelet-healthz=" + node.KubeletHealthz(),
 			fmt.Sprintf("--metrics-listen=127.0.0.1:%d", node.metricsPort),
 			"--log-format=console",
 		}, agent.Args...),
@@ -125,6 +126,25 @@ func writePodList(path string, machineConfig []byte) error {
 // AgentSocket is where the agent of the current boot serves its resources.
 func (node *Node) AgentSocket() string {
 	return filepath.Join(string(node.config.Root), "run", "rebound", "agent.sock")
+}
+
+// AgentLog returns what the agents of all boots have logged.
+func (node *Node) AgentLog() (string, error) {
+	// The error could only be that of a malformed pattern.
+	paths, _ := filepath.Glob(filepath.Join(node.config.Root.PodLogs(), metav1.NamespaceSystem+"_"+AgentPod+"-*", AgentPod, "*.log"))
+
+	var log strings.Builder
+
+	for _, path := range paths {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return "", fmt.Errorf("failed to read the agent's log: %w", err)
+		}
+
+		log.Write(content)
+	}
+
+	return log.String(), nil
 }
 
 // AgentMetrics is the URL of the agent's metrics.

@@ -22,6 +22,7 @@ import (
 
 	"github.com/talos-rebound/rebound/hack/lab/component"
 	"github.com/talos-rebound/rebound/hack/lab/internal/hollow"
+	"github.com/talos-rebound/rebound/hack/lab/internal/loopback"
 	"github.com/talos-rebound/rebound/hack/lab/internal/machine"
 	"github.com/talos-rebound/rebound/internal/talosapi"
 )
@@ -86,6 +87,11 @@ func SettleTime(d time.Duration) ReboundOption {
 // one boot.
 func RejectionCap(limit int) ReboundOption {
 	return func(rebound *machine.Rebound) { rebound.RejectionCap = &limit }
+}
+
+// ReportOnNode makes rebound say on the Node object how the recovery stands.
+func ReportOnNode() ReboundOption {
+	return func(rebound *machine.Rebound) { rebound.ReportsOnNode = true }
 }
 
 // WithLabels sets labels of the Node object.
@@ -191,6 +197,22 @@ func (node *Node) BusAddress() string { return "unix:path=" + node.config.Root.B
 // Root returns the node's root folder.
 func (node *Node) Root() string { return string(node.config.Root) }
 
+// Log returns what the node has logged in the current boot, or in the last one:
+// the kubelet's log and the machine's.
+func (node *Node) Log() (string, error) {
+	content, err := os.ReadFile(node.lab.log(node.logName()))
+	if err != nil {
+		return "", fmt.Errorf("failed to read log of node %q: %w", node.name, err)
+	}
+
+	return string(content), nil
+}
+
+// KubeletHealthz returns the URL of the kubelet's health endpoint.
+func (node *Node) KubeletHealthz() string {
+	return "http://" + loopback.HostPort(node.config.HealthPort) + "/healthz"
+}
+
 // KubeconfigPath returns the path of the kubelet's kubeconfig.
 func (node *Node) KubeconfigPath() string { return node.config.Root.Kubeconfig() }
 
@@ -267,6 +289,22 @@ func (node *Node) Start(ctx context.Context) error {
 func (node *Node) Boot(ctx context.Context) error {
 	if err := node.boot(ctx); err != nil {
 		return fmt.Errorf("failed to boot node %q: %w", node.name, err)
+	}
+
+	return nil
+}
+
+// BeginShutdown has logind announce a shutdown, and no more: the kubelet shuts
+// down its pods, and the machine stays up. It returns before anybody has heard
+// of it.
+func (node *Node) BeginShutdown() error { return node.signal(machine.SignalBegin) }
+
+// CancelShutdown has logind announce that there will be no shutdown after all.
+func (node *Node) CancelShutdown() error { return node.signal(machine.SignalCancel) }
+
+func (node *Node) signal(signal os.Signal) error {
+	if err := node.process.Signal(signal); err != nil {
+		return fmt.Errorf("failed to signal node %q: %w", node.name, err)
 	}
 
 	return nil

@@ -20,6 +20,7 @@ import (
 
 	"github.com/talos-rebound/rebound/hack/lab/component"
 	"github.com/talos-rebound/rebound/hack/lab/lab"
+	"github.com/talos-rebound/rebound/internal/agent/platform"
 	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
 )
 
@@ -34,7 +35,14 @@ func TestControlPlaneCanBeAwayForAWhile(t *testing.T) {
 	}{
 		{"a node without rebound comes back by itself", outlast},
 		{"rebound waits for the controller manager to replace a pod", outlastControllerManager},
-		{"rebound waits for the API server", outlastAPIServer},
+		{"rebound waits for the API server", func(t *testing.T, cluster *lab.Lab) {
+			t.Helper()
+			outlastAPIServer(newScenarioOn(t, cluster, "server"), withRebound())
+		}},
+		{"the kubelet starts the agent without an API server", func(t *testing.T, cluster *lab.Lab) {
+			t.Helper()
+			outlastAPIServer(newScenarioOn(t, cluster, "agent-server"), withAgent(t, platform.Kubeadm))
+		}},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, cluster) })
 	}
@@ -106,11 +114,9 @@ func outlastControllerManager(t *testing.T, cluster *lab.Lab) {
 	assert.Equal(t, node.pod(daemonSet).Name, node.records()["proxy"].Replacement)
 }
 
-func outlastAPIServer(t *testing.T, cluster *lab.Lab) {
-	t.Helper()
-
-	s := newScenarioOn(t, cluster, "server")
-	node := s.addNode("", withRebound())
+func outlastAPIServer(s *scenario, rebound lab.NodeOption) {
+	t, cluster := s.t, s.cluster
+	node := s.addNode("", rebound)
 	daemonSet := s.apply("proxy")
 	s.awaitReady()
 
@@ -173,8 +179,17 @@ func TestMalformedKubeconfigIsNamedUntilItIsRepaired(t *testing.T) {
 }
 
 func TestRotatedCertificateIsTakenUpInTheMiddleOfARecovery(t *testing.T) {
-	s := newScenario(t, "rotate")
-	node := s.addNode("", withRebound())
+	rotate(newScenario(t, "rotate"), withRebound())
+}
+
+func TestAgentTakesUpARotatedCertificate(t *testing.T) {
+	rotate(newScenario(t, "agent-rotate"), withAgent(t, platform.K3s))
+}
+
+// rotate rotates the certificate in the middle of a recovery.
+func rotate(s *scenario, rebound lab.NodeOption) {
+	t := s.t
+	node := s.addNode("", rebound)
 	storage := s.apply("storage")
 	proxy := s.apply("proxy")
 	s.awaitReady()

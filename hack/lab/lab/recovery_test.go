@@ -22,6 +22,7 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 
 	"github.com/talos-rebound/rebound/hack/lab/lab"
+	"github.com/talos-rebound/rebound/internal/agent/platform"
 	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
 )
 
@@ -218,8 +219,17 @@ func TestFailedPodIsReplacedWhileTheDaemonSetControllerBacksOff(t *testing.T) {
 }
 
 func TestHardRebootLeavesReboundNothingToDo(t *testing.T) {
-	s := newScenario(t, "power")
-	node := s.addNode("", withRebound())
+	losePower(newScenario(t, "power"), withRebound())
+}
+
+func TestHardRebootLeavesTheAgentNothingToDo(t *testing.T) {
+	losePower(newScenario(t, "agent-power"), withAgent(t, platform.Talos))
+}
+
+// losePower takes the power away from a node.
+func losePower(s *scenario, rebound lab.NodeOption) {
+	t := s.t
+	node := s.addNode("", rebound)
 	daemonSet := s.apply("proxy")
 	s.awaitReady()
 

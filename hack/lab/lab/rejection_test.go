@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/talos-rebound/rebound/hack/lab/lab"
+	"github.com/talos-rebound/rebound/internal/agent/platform"
 	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
 )
 
@@ -24,12 +25,21 @@ import (
 const firstRejection = 10 * time.Second
 
 func TestRejectedPodIsRetriedWithGrowingDelays(t *testing.T) {
+	retry(newScenario(t, "retry"), lab.WithRebound())
+}
+
+func TestAgentRetriesARejectedPodWithGrowingDelays(t *testing.T) {
+	retry(newScenario(t, "agent-retry"), withAgent(t, platform.RKE2, "--settle-time=0"))
+}
+
+// retry has the kubelet reject a pod again and again, for as long as its device cannot be allocated.
+func retry(s *scenario, rebound lab.NodeOption) {
 	const device = "example.com/accelerator"
 
-	s := newScenario(t, "retry")
+	t := s.t
 	s.apply("driver", lab.Requests(device))
 
-	node := s.addNode("", lab.WithRebound(), lab.WithDeviceAfter(device, firstRejection+2*time.Second))
+	node := s.addNode("", rebound, lab.WithDeviceAfter(device, firstRejection+2*time.Second))
 	s.suspendBackOff()
 
 	rejected := node.awaitRecord("driver", func(record specs.DaemonSetRecovery) bool {

@@ -63,6 +63,17 @@ type scenario struct {
 type node struct {
 	*lab.Node
 	*scenario
+	// open returns what rebound says about the node; nil for the node's own Recovery.
+	open func() (state.State, error)
+}
+
+// Recovery returns what rebound says about the node.
+func (n *node) Recovery() (state.State, error) {
+	if n.open != nil {
+		return n.open()
+	}
+
+	return n.Node.Recovery()
 }
 
 // scenarios counts: with the flag -count a test runs several times on the
@@ -106,7 +117,7 @@ func (s *scenario) addNode(suffix string, opts ...lab.NodeOption) *node {
 
 	s.t.Cleanup(func() { assert.NoError(s.t, added.Kill()) })
 
-	s.nodes = append(s.nodes, &node{added, s})
+	s.nodes = append(s.nodes, &node{Node: added, scenario: s})
 
 	return s.nodes[len(s.nodes)-1]
 }

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/godbus/dbus/v5"
-	"github.com/siderolabs/talos/pkg/machinery/resources/runtime"
 	"go.uber.org/zap"
 )
 
@@ -24,19 +23,19 @@ const (
 	shutdownPending = "PreparingForShutdown"
 )
 
-// reconnectTime is the time between two tries to reach logind.
-const reconnectTime = 5 * time.Second
-
 // Shutdown listens to logind for a shutdown that begins or is cancelled.
 //
 // Not on Talos: its broker serves one client, and whoever connects before the kubelet ends graceful node shutdown
 // (siderolabs/talos v1.13.9, internal/pkg/logind/broker.go:94-106).
 type Shutdown struct {
-	// State is where it is published, as machined does: the stage, and the end of the kubelet's lifecycle.
+	// State is where it is published, as machined does: by the teardown of the kubelet's lifecycle, which closes the gate in
+	// any stage. A shutdown that is cancelled brings a new lifecycle.
 	State *State
-	// Connect opens a connection to the system's D-Bus that is not shared.
-	Connect func() (*dbus.Conn, error)
-	Logger  *zap.Logger
+	// Connect opens a connection that is not shared to a D-Bus, such as dbus.ConnectSystemBus.
+	Connect func(...dbus.ConnOption) (*dbus.Conn, error)
+	// Retry is the time between two tries to reach logind.
+	Retry  time.Duration
+	Logger *zap.Logger
 }
 
 // Watch publishes shutdowns until ctx is done. A logind that cannot be reached is tried again: it may come later.
@@ -54,7 +53,7 @@ func (s *Shutdown) Watch(ctx context.Context) {
 			s.Logger.Warn("cannot hear of shutdowns from logind; the Node's Ready condition tells of them a moment later", zap.Error(err))
 		}
 
-		timer := time.NewTimer(reconnectTime)
+		timer := time.NewTimer(s.Retry)
 
 		select {
 		case <-ctx.Done():
@@ -68,7 +67,8 @@ func (s *Shutdown) Watch(ctx context.Context) {
 
 // listen returns when the connection breaks.
 func (s *Shutdown) listen(ctx context.Context, connected func()) error {
-	conn, err := s.Connect()
+	// The library's own handler may swap two signals that come at once: a shutdown, and that it is cancelled.
+	conn, err := s.Connect(dbus.WithContext(ctx), dbus.WithSignalHandler(dbus.NewSequentialSignalHandler()))
 	if err != nil {
 		return fmt.Errorf("failed to connect to the system's D-Bus: %w", err)
 	}
@@ -130,9 +130,8 @@ func (s *Shutdown) publish(ctx context.Context, shuttingDown bool) error {
 	if shuttingDown {
 		s.Logger.Info("the machine is shutting down")
 
-		// The lifecycle comes first: its end is what closes the gate in any stage.
-		return errors.Join(s.State.DestroyLifecycle(ctx), s.State.SetStage(ctx, runtime.MachineStageRebooting))
+		return s.State.TeardownLifecycle(ctx)
 	}
 
-	return errors.Join(s.State.SetStage(ctx, runtime.MachineStageRunning), s.State.CreateLifecycle(ctx))
+	return s.State.CreateLifecycle(ctx)
 }

@@ -99,9 +99,29 @@ func (s *State) SetKubeconfig(ctx context.Context, hash string) error {
 
 // CreateLifecycle says that the kubelet is about to start, or that a shutdown was cancelled.
 func (s *State) CreateLifecycle(ctx context.Context) error {
-	err := s.Create(ctx, k8s.NewKubeletLifecycle(k8s.NamespaceName, k8s.KubeletLifecycleID))
-	if err != nil && !state.IsConflictError(err) {
+	lifecycle := k8s.NewKubeletLifecycle(k8s.NamespaceName, k8s.KubeletLifecycleID)
+
+	was, err := s.Get(ctx, lifecycle.Metadata())
+	if err == nil && was.Metadata().Phase() == resource.PhaseTearingDown {
+		// There is no way back from a teardown.
+		if err = s.DestroyLifecycle(ctx); err != nil {
+			return err
+		}
+	}
+
+	if err = s.Create(ctx, lifecycle); err != nil && !state.IsConflictError(err) {
 		return fmt.Errorf("failed to create kubelet lifecycle: %w", err)
+	}
+
+	return nil
+}
+
+// TeardownLifecycle says that the kubelet is about to be shut down, and waits for nobody.
+func (s *State) TeardownLifecycle(ctx context.Context) error {
+	lifecycle := k8s.NewKubeletLifecycle(k8s.NamespaceName, k8s.KubeletLifecycleID).Metadata()
+
+	if _, err := s.Teardown(ctx, lifecycle); err != nil && !state.IsNotFoundError(err) {
+		return fmt.Errorf("failed to tear down kubelet lifecycle: %w", err)
 	}
 
 	return nil

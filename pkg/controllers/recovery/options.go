@@ -41,7 +41,7 @@ func Controllers(opts ...Option) ([]controller.Controller, error) {
 
 	controllers := []controller.Controller{&DaemonSetRecoveryController{config: &c}}
 
-	if c.host != "" {
+	if c.host != "" && !c.dryRun {
 		controllers = append(controllers, &NodeReportController{config: &c})
 	}
 
@@ -100,7 +100,7 @@ func WithNodeReport(host specs.Host) Option {
 	}
 }
 
-// WithDryRun deletes nothing: what would be deleted is logged, once for each pod.
+// WithDryRun writes nothing to the API server: what would be deleted is logged, once for each pod.
 func WithDryRun() Option {
 	return func(c *config) { c.dryRun = true }
 }

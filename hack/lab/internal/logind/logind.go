@@ -8,7 +8,7 @@
 // Talos has neither a dbus-daemon nor systemd-logind, and plays both itself
 // inside machined. The lab does the same, so that a graceful node shutdown
 // runs the kubelet's own code without any system package. It is no general
-// D-Bus: it answers the five calls that the kubelet makes.
+// D-Bus: it answers the calls that the kubelet and rebound's agent make.
 package logind
 
 import (
@@ -36,7 +36,9 @@ type Server struct {
 	mu         sync.Mutex
 	peers      map[*peer]struct{}
 	inhibitors []*os.File
-	closed     bool
+	// preparing is what the property PreparingForShutdown says.
+	preparing bool
+	closed    bool
 
 	serving sync.WaitGroup
 }
@@ -94,17 +96,11 @@ func (server *Server) Close() error {
 // was handed out has been released, which is when the kubelet has terminated
 // its pods, or until ctx is done.
 func (server *Server) Shutdown(ctx context.Context) error {
-	server.mu.Lock()
+	err := server.Begin()
 
+	server.mu.Lock()
 	inhibitors := server.inhibitors
 	server.inhibitors = nil
-
-	var err error
-
-	for p := range server.peers {
-		err = errors.Join(err, p.emit(managerPath, managerInterface, "PrepareForShutdown", true))
-	}
-
 	server.mu.Unlock()
 
 	for _, inhibitor := range inhibitors {
@@ -112,6 +108,36 @@ func (server *Server) Shutdown(ctx context.Context) error {
 	}
 
 	return err
+}
+
+// Begin emits PrepareForShutdown(true) and waits for nobody.
+func (server *Server) Begin() error { return server.prepare(true) }
+
+// Cancel emits PrepareForShutdown(false): there will be no shutdown after all.
+func (server *Server) Cancel() error { return server.prepare(false) }
+
+func (server *Server) prepare(shutdown bool) error {
+	server.mu.Lock()
+	defer server.mu.Unlock()
+
+	server.preparing = shutdown
+
+	var err error
+
+	for p := range server.peers {
+		if p.subscribed.Load() {
+			err = errors.Join(err, p.emit(managerPath, managerInterface, "PrepareForShutdown", shutdown))
+		}
+	}
+
+	return err
+}
+
+func (server *Server) isPreparing() bool {
+	server.mu.Lock()
+	defer server.mu.Unlock()
+
+	return server.preparing
 }
 
 // waitReleased returns when the other end of the inhibitor's pipe is closed.

@@ -6,6 +6,8 @@ package logind_test
 
 import (
 	"context"
+	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -80,15 +82,7 @@ func TestUnknownMethodIsRefused(t *testing.T) {
 func connect(t *testing.T) (*logind.Server, *dbus.Conn) {
 	t.Helper()
 
-	folder, err := os.MkdirTemp("", "logind-") //nolint:usetesting // t.TempDir is too long for a unix socket
-	require.NoError(t, err)
-
-	t.Cleanup(func() { assert.NoError(t, os.RemoveAll(folder)) })
-
-	server, err := logind.Listen(filepath.Join(folder, "bus.sock"))
-	require.NoError(t, err)
-
-	t.Cleanup(func() { assert.NoError(t, server.Close()) })
+	server := serve(t, busPath(t))
 
 	conn, err := dbus.Connect(server.Address())
 	require.NoError(t, err)
@@ -96,6 +90,33 @@ func connect(t *testing.T) (*logind.Server, *dbus.Conn) {
 	t.Cleanup(func() { assert.NoError(t, conn.Close()) })
 
 	return server, conn
+}
+
+// busPath returns a path for a bus that is short enough for a unix socket.
+func busPath(t *testing.T) string {
+	t.Helper()
+
+	folder, err := os.MkdirTemp("", "logind-") //nolint:usetesting // t.TempDir is too long for a unix socket
+	require.NoError(t, err)
+
+	t.Cleanup(func() { assert.NoError(t, os.RemoveAll(folder)) })
+
+	return filepath.Join(folder, "bus.sock")
+}
+
+func serve(t *testing.T, path string) *logind.Server {
+	t.Helper()
+
+	server, err := logind.Listen(path)
+	require.NoError(t, err)
+
+	t.Cleanup(func() {
+		if err := server.Close(); !errors.Is(err, net.ErrClosed) {
+			assert.NoError(t, err)
+		}
+	})
+
+	return server
 }
 
 // inhibit does what the kubelet does to be asked before a shutdown.

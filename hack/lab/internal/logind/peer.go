@@ -13,6 +13,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -23,6 +24,8 @@ import (
 type peer struct {
 	server *Server
 	conn   *net.UnixConn
+	// subscribed is whether it has asked for signals.
+	subscribed atomic.Bool
 
 	mu     sync.Mutex
 	serial uint32
@@ -95,17 +98,35 @@ func (p *peer) answer(call *dbus.Message) error {
 	case "org.freedesktop.DBus.Hello":
 		return p.reply(call, ":1.1")
 	case "org.freedesktop.DBus.AddMatch", "org.freedesktop.DBus.RemoveMatch":
-		// Every peer gets every signal: there is but one.
+		// There is but one signal.
+		p.subscribed.Store(member == "AddMatch")
+
 		return p.reply(call)
 	case "org.freedesktop.DBus.Properties.Get":
-		if len(call.Body) == 2 && call.Body[0] == managerInterface && call.Body[1] == "InhibitDelayMaxUSec" {
-			return p.reply(call, dbus.MakeVariant(uint64(InhibitMaxDelay/time.Microsecond)))
+		if value, ok := p.property(call.Body); ok {
+			return p.reply(call, dbus.MakeVariant(value))
 		}
 	case managerInterface + ".Inhibit":
 		return p.replyInhibitor(call)
 	}
 
 	return p.replyError(call, "org.freedesktop.DBus.Error.UnknownMethod", fmt.Sprintf("no %s.%s here", iface, member))
+}
+
+// property returns a property that is called by its interface and name.
+func (p *peer) property(called []any) (value any, ok bool) {
+	if len(called) != 2 || called[0] != managerInterface {
+		return nil, false
+	}
+
+	switch called[1] {
+	case "InhibitDelayMaxUSec":
+		return uint64(InhibitMaxDelay / time.Microsecond), true
+	case "PreparingForShutdown":
+		return p.server.isPreparing(), true
+	default:
+		return nil, false
+	}
 }
 
 func (p *peer) replyInhibitor(call *dbus.Message) error {

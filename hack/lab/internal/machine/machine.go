@@ -53,6 +53,8 @@ type machine struct {
 	logger *zap.Logger
 	state  *host.State
 	logind *logind.Server
+	// signals are those that begin and cancel a shutdown.
+	signals chan os.Signal
 
 	// watchers end with the kubelet.
 	watchers sync.WaitGroup
@@ -84,7 +86,10 @@ func Main(args []string) error {
 		return fmt.Errorf("failed to create logger: %w", err)
 	}
 
-	return (&machine{config: config, booted: booted, logger: logger}).run(ctx)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, SignalBegin, SignalCancel)
+
+	return (&machine{config: config, booted: booted, logger: logger, signals: signals}).run(ctx)
 }
 
 // logKubelet makes the kubelet log what it does in a shutdown.
@@ -116,9 +121,35 @@ func (machine *machine) run(rebooting context.Context) error {
 		return err
 	}
 
-	<-rebooting.Done()
+	machine.announce(rebooting)
 
 	return machine.reboot(ctx, stopKubelet)
+}
+
+// The signals with which a machine, as logind, begins and cancels a shutdown
+// that never gets further than its announcement.
+const (
+	SignalBegin  = syscall.SIGUSR1
+	SignalCancel = syscall.SIGUSR2
+)
+
+// announce begins and cancels shutdowns until ctx is done.
+func (machine *machine) announce(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case received := <-machine.signals:
+			announce := machine.logind.Begin
+			if received == SignalCancel {
+				announce = machine.logind.Cancel
+			}
+
+			if err := announce(); err != nil {
+				machine.logger.Error("failed to announce", zap.Stringer("signal", received), zap.Error(err))
+			}
+		}
+	}
 }
 
 // start brings up what is there before any sequence runs.

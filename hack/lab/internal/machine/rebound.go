@@ -12,6 +12,7 @@ import (
 
 	reboundctrl "github.com/talos-rebound/rebound/pkg/controllers/recovery"
 	reboundres "github.com/talos-rebound/rebound/pkg/resources/recovery"
+	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
 )
 
 // Rebound is how a node runs rebound. A setting that is nil is rebound's own
@@ -19,6 +20,8 @@ import (
 type Rebound struct {
 	SettleTime   *time.Duration `json:"settleTime,omitempty"`
 	RejectionCap *int           `json:"rejectionCap,omitempty"`
+	// ReportsOnNode makes it say on the Node object how the recovery stands.
+	ReportsOnNode bool `json:"reportsOnNode,omitempty"`
 }
 
 // controllers returns rebound's controllers as machined would construct them,
@@ -40,6 +43,10 @@ func (rebound *Rebound) controllers(root Root, booted time.Time) ([]controller.C
 
 	if rebound.RejectionCap != nil {
 		opts = append(opts, reboundctrl.WithRejectionCap(*rebound.RejectionCap))
+	}
+
+	if rebound.ReportsOnNode {
+		opts = append(opts, reboundctrl.WithNodeReport(specs.HostMachined))
 	}
 
 	return reboundctrl.Controllers(opts...)
