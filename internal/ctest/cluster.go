@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/cosi-project/runtime/pkg/resource"
 	"github.com/cosi-project/runtime/pkg/resource/meta"
 	"github.com/cosi-project/runtime/pkg/safe"
 	"github.com/cosi-project/runtime/pkg/state"
@@ -19,6 +20,8 @@ import (
 	"github.com/siderolabs/talos/pkg/machinery/resources/cluster"
 	"github.com/siderolabs/talos/pkg/machinery/resources/config"
 	"github.com/siderolabs/talos/pkg/machinery/resources/k8s"
+	"github.com/siderolabs/talos/pkg/machinery/resources/runtime"
+	timeres "github.com/siderolabs/talos/pkg/machinery/resources/time"
 	"github.com/siderolabs/talos/pkg/machinery/role"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
@@ -99,6 +102,14 @@ func (c *Cluster) AddStockNode(tb testing.TB, name string) *Node {
 	return c.add(tb, name)
 }
 
+// AddStockKubernetesNode adds a node whose Talos was built without rebound and that joins Kubernetes. It has just booted: its
+// clock is not set, and it has not seen its Node object.
+func (c *Cluster) AddStockKubernetesNode(tb testing.TB, name string, definitions ...meta.ResourceWithRD) *Node {
+	tb.Helper()
+
+	return c.add(tb, name, append(definitions, &k8s.Nodename{}, &k8s.NodeStatus{}, &timeres.Status{})...)
+}
+
 // AddMember adds a node to the members that the cluster names. The node answers to these addresses as well.
 func (c *Cluster) AddMember(tb testing.TB, name string, addresses ...netip.Addr) {
 	tb.Helper()
@@ -142,6 +153,7 @@ func newNodeState(tb testing.TB, definitions ...meta.ResourceWithRD) state.State
 		k8s.NamespaceName:     "Kubernetes",
 		cluster.NamespaceName: "the cluster and its members",
 		config.NamespaceName:  "the configuration",
+		runtime.NamespaceName: "the machine",
 	}, definitions...)
 	require.NoError(tb, err)
 
@@ -195,6 +207,45 @@ func (node *Node) Forget(tb testing.TB) {
 	tb.Helper()
 
 	require.NoError(tb, node.state.Destroy(tb.Context(), recovery.NewRecoveryStatus().Metadata()))
+}
+
+// Mirror lets the node see its Node object, with these annotations.
+func (node *Node) Mirror(tb testing.TB, name string, ready bool, annotations map[string]string) {
+	tb.Helper()
+
+	require.NoError(tb, safe.StateModify(tb.Context(), node.state, k8s.NewNodeStatus(k8s.NamespaceName, name), func(res *k8s.NodeStatus) error {
+		*res.TypedSpec() = k8s.NodeStatusSpec{Nodename: name, NodeReady: ready, Annotations: annotations}
+
+		return nil
+	}))
+}
+
+// SkipRegistration lets the node have no Node object.
+func (node *Node) SkipRegistration(tb testing.TB) {
+	tb.Helper()
+
+	name := k8s.NewNodename(k8s.NamespaceName, k8s.NodenameID)
+	name.TypedSpec().SkipNodeRegistration = true
+
+	require.NoError(tb, node.state.Create(tb.Context(), name))
+}
+
+// SyncTime lets the node find its clock to be right, or not yet.
+func (node *Node) SyncTime(tb testing.TB, synced bool) {
+	tb.Helper()
+
+	require.NoError(tb, safe.StateModify(tb.Context(), node.state, timeres.NewStatus(), func(res *timeres.Status) error {
+		res.TypedSpec().Synced = synced
+
+		return nil
+	}))
+}
+
+// Create adds a resource of one of the node's own types.
+func (node *Node) Create(tb testing.TB, res resource.Resource) {
+	tb.Helper()
+
+	require.NoError(tb, node.state.Create(tb.Context(), res))
 }
 
 // Start lets the node answer again after Stop or Hang.

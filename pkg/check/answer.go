@@ -6,6 +6,7 @@ package check
 
 import (
 	"github.com/talos-rebound/rebound/pkg/resources/recovery"
+	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
 )
 
 // Node is a node that is asked.
@@ -39,10 +40,13 @@ const (
 	OutcomeStatus // status
 	// OutcomeNotFound means that the node knows the resource and has none yet: it has just booted.
 	OutcomeNotFound // not found
-	// OutcomeUnsupported means that the node does not know the resource: its Talos was built without rebound.
+	// OutcomeUnsupported means that the node is without rebound: its Talos does not know the resource, or it has none, and
+	// its Node object carries no report.
 	OutcomeUnsupported // unsupported
 	// OutcomeRefused means that the caller may not read resources; the error has the words of the API.
 	OutcomeRefused // refused
+	// OutcomeDoubtful means that nothing can be concluded from the node's Node object at the moment; the error says why.
+	OutcomeDoubtful // doubtful
 )
 
 // Answer is what a node answered.
@@ -51,7 +55,10 @@ type Answer struct {
 	Outcome Outcome
 	// Status is the node's recovery status; nil unless the outcome is OutcomeStatus.
 	Status *recovery.RecoveryStatusSpec
-	// Err is why there is no status; nil unless the outcome is OutcomeUnreachable or OutcomeRefused.
+	// Report is what Status was made of, if that was no resource but a report on the Node object: the status has no counts
+	// and no DaemonSets then.
+	Report *specs.NodeReport
+	// Err is why there is no status; nil unless the outcome is OutcomeUnreachable, OutcomeRefused or OutcomeDoubtful.
 	Err error
 }
 

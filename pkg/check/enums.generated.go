@@ -97,11 +97,11 @@ func (i *Status) UnmarshalText(text []byte) error {
 	return err
 }
 
-const _OutcomeName = "unreachablestatusnot foundunsupportedrefused"
+const _OutcomeName = "unreachablestatusnot foundunsupportedrefuseddoubtful"
 
-var _OutcomeIndex = [...]uint8{0, 11, 17, 26, 37, 44}
+var _OutcomeIndex = [...]uint8{0, 11, 17, 26, 37, 44, 52}
 
-const _OutcomeLowerName = "unreachablestatusnot foundunsupportedrefused"
+const _OutcomeLowerName = "unreachablestatusnot foundunsupportedrefuseddoubtful"
 
 func (i Outcome) String() string {
 	if i < 0 || i >= Outcome(len(_OutcomeIndex)-1) {
@@ -119,9 +119,10 @@ func _OutcomeNoOp() {
 	_ = x[OutcomeNotFound-(2)]
 	_ = x[OutcomeUnsupported-(3)]
 	_ = x[OutcomeRefused-(4)]
+	_ = x[OutcomeDoubtful-(5)]
 }
 
-var _OutcomeValues = []Outcome{OutcomeUnreachable, OutcomeStatus, OutcomeNotFound, OutcomeUnsupported, OutcomeRefused}
+var _OutcomeValues = []Outcome{OutcomeUnreachable, OutcomeStatus, OutcomeNotFound, OutcomeUnsupported, OutcomeRefused, OutcomeDoubtful}
 
 var _OutcomeNameToValueMap = map[string]Outcome{
 	_OutcomeName[0:11]:       OutcomeUnreachable,
@@ -134,6 +135,8 @@ var _OutcomeNameToValueMap = map[string]Outcome{
 	_OutcomeLowerName[26:37]: OutcomeUnsupported,
 	_OutcomeName[37:44]:      OutcomeRefused,
 	_OutcomeLowerName[37:44]: OutcomeRefused,
+	_OutcomeName[44:52]:      OutcomeDoubtful,
+	_OutcomeLowerName[44:52]: OutcomeDoubtful,
 }
 
 var _OutcomeNames = []string{
@@ -142,6 +145,7 @@ var _OutcomeNames = []string{
 	_OutcomeName[17:26],
 	_OutcomeName[26:37],
 	_OutcomeName[37:44],
+	_OutcomeName[44:52],
 }
 
 // OutcomeString retrieves an enum value from the enum constants string name.

@@ -35,9 +35,10 @@ const (
 // errCutOff is no news of the node: whoever asked had no more time.
 var errCutOff = errors.New("no answer in time")
 
-// Fetch asks every node for its recovery status, all at once, one request per node. It returns one answer per node, in
-// the order of the nodes. It does not fail: a node that does not answer within two seconds (up to four if there are
-// hundreds of them), or before ctx ends, is unreachable.
+// Fetch asks every node for its recovery status, all at once, one request per node; nodes whose Talos was built without
+// rebound are asked whether an agent reports on them. It returns one answer per node, in the order of the nodes. It does not
+// fail: a node that does not answer within two seconds (up to four if there are hundreds of them), or before ctx ends, is
+// unreachable.
 func Fetch(ctx context.Context, st state.State, nodes []Node) []Answer {
 	timeout := min(minTimeout+time.Duration(len(nodes)/nodesPerSecond)*time.Second, maxTimeout)
 
@@ -66,18 +67,24 @@ func Fetch(ctx context.Context, st state.State, nodes []Node) []Answer {
 // fetch asks one node until ctx ends, which gives timeIsUp as its cause if that was a matter of time.
 func fetch(ctx context.Context, st state.State, node Node, timeIsUp error) Answer {
 	res, err := safe.StateGetByID[*recovery.RecoveryStatus](to(ctx, node), st, recovery.RecoveryStatusID)
-	if err != nil {
-		switch {
-		case errors.Is(context.Cause(ctx), timeIsUp), status.Code(err) == codes.DeadlineExceeded:
-			err = timeIsUp
-		case ctx.Err() != nil:
-			err = errCutOff
-		}
-
-		return classify(node, err)
+	if err == nil {
+		return answered(node, res)
 	}
 
-	return answered(node, res)
+	if answer := classify(node, err); answer.Outcome == OutcomeUnsupported {
+		if answer, err = fetchReport(to(ctx, node), st, node); err == nil {
+			return answer
+		}
+	}
+
+	switch {
+	case errors.Is(context.Cause(ctx), timeIsUp), status.Code(err) == codes.DeadlineExceeded:
+		err = timeIsUp
+	case ctx.Err() != nil:
+		err = errCutOff
+	}
+
+	return classify(node, err)
 }
 
 // to addresses a request to a node.

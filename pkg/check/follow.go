@@ -13,8 +13,8 @@ import (
 	"github.com/talos-rebound/rebound/pkg/resources/recovery"
 )
 
-// The time between the end of a watch and the next one doubles while a node cannot be watched: it is down, or was built
-// without rebound.
+// The time between the end of a watch and the next one doubles while a node cannot be watched: it is down, or its
+// Talos was built without rebound. A node with an agent is only asked.
 const (
 	watchRetryDelay    = time.Second
 	maxWatchRetryDelay = 16 * time.Second

@@ -65,7 +65,9 @@ func judgeNode(answer Answer) (Status, string) {
 	case OutcomeNotFound:
 		return StatusWaiting, "no recovery status yet, it has just booted"
 	case OutcomeUnsupported:
-		return StatusSkipped, "its Talos was built without rebound"
+		return StatusSkipped, "it is without rebound"
+	case OutcomeDoubtful:
+		return StatusWaiting, Words(answer.Err)
 	case OutcomeRefused:
 		return StatusFailing, "refused: " + Words(answer.Err) + refusalHint(Words(answer.Err))
 	default:
@@ -221,7 +223,7 @@ func summary(nodes []NodeVerdict) string {
 	}
 
 	if skipped == len(nodes) {
-		return fmt.Sprintf("nothing to check: %s built without rebound", counted(skipped, "node has a Talos that was", "nodes have a Talos that was"))
+		return fmt.Sprintf("nothing to check: %s without rebound", counted(skipped, "node is", "nodes are"))
 	}
 
 	var parts []string
@@ -235,7 +237,7 @@ func summary(nodes []NodeVerdict) string {
 	}
 
 	if skipped > 0 {
-		parts = append(parts, fmt.Sprintf("%d left out, built without rebound", skipped))
+		parts = append(parts, fmt.Sprintf("%d left out, without rebound", skipped))
 	}
 
 	return strings.Join(parts, ", ")

@@ -17,7 +17,7 @@ const (
 	// StatusFailing means that somebody has to look: a pod is stuck, or the node does not answer. It may still heal by
 	// itself.
 	StatusFailing // failing
-	// StatusSkipped means that the node's Talos was built without rebound, so that there is nothing to check.
+	// StatusSkipped means that the node is without rebound, so that there is nothing to check.
 	StatusSkipped // skipped
 )
 

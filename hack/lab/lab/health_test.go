@@ -154,5 +154,5 @@ func TestHealthLeavesOutANodeWithoutRebound(t *testing.T) {
 	check := s.startHealth(cli.HealthOptions{})
 
 	require.NoError(t, check.wait())
-	assert.True(t, strings.HasSuffix(check.String(), recovered+"\n1 node recovered, 1 left out, built without rebound\n"), check.String())
+	assert.True(t, strings.HasSuffix(check.String(), recovered+"\n1 node recovered, 1 left out, without rebound\n"), check.String())
 }

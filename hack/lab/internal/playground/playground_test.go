@@ -97,7 +97,7 @@ func TestLabIsUpUntilCtrlC(t *testing.T) {
 		WaitTimeout: time.Minute,
 		Output:      cli.FormatText,
 	}, &health, io.Discard))
-	assert.Contains(t, health.String(), "1 node recovered, 1 left out, built without rebound")
+	assert.Contains(t, health.String(), "1 node recovered, 1 left out, without rebound")
 
 	temp := tempFolderOf(t, folder)
 	require.DirExists(t, temp)

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -30,8 +31,12 @@ const (
 	HostAgent    Host = "agent"
 )
 
-// maxReportMessage bounds the message of a report in bytes: it is written to the API server on every change.
-const maxReportMessage = 512
+const (
+	// maxReportMessage bounds the message of a report in bytes: it is written to the API server on every change.
+	maxReportMessage = 512
+	// maxReportWord bounds host and boot id, which are shown as they were read.
+	maxReportWord = 64
+)
 
 // NodeReport is what a node says about its recovery on its own Node object.
 type NodeReport struct {
@@ -42,14 +47,21 @@ type NodeReport struct {
 	// Phase and Message are those of the RecoveryStatus.
 	Phase   Phase  `json:"phase"`
 	Message string `json:"message,omitempty"`
+	// FinishedAt is when the phase became recovered, on the node's clock in whole seconds; zero before. It tells boots apart
+	// for who cannot learn the present boot's id.
+	FinishedAt time.Time `json:"finishedAt,omitzero"`
 }
 
 // Report makes the report of a status. The message is cut to a bounded length, and what could steer a terminal is left out.
 func (s RecoveryStatus) Report(host Host) NodeReport {
-	return NodeReport{Host: host, BootID: s.BootID, Phase: s.Phase, Message: printable(s.Message, maxReportMessage)}
+	return NodeReport{
+		Host: host, BootID: s.BootID, Phase: s.Phase, Message: printable(s.Message, maxReportMessage),
+		FinishedAt: s.FinishedAt.UTC().Truncate(time.Second),
+	}
 }
 
-// ParseNodeReport reads the value of a NodeAnnotation. Anybody who may change the Node may have written it.
+// ParseNodeReport reads the value of a NodeAnnotation. Anybody who may change the Node may have written it, so its texts are
+// cut to a bounded length, and what could steer a terminal is left out. The error may repeat parts of the value as they are.
 func ParseNodeReport(text string) (NodeReport, error) {
 	var report NodeReport
 
@@ -57,6 +69,8 @@ func ParseNodeReport(text string) (NodeReport, error) {
 		return NodeReport{}, fmt.Errorf("failed to parse annotation %q: %w", NodeAnnotation, err)
 	}
 
+	report.Host = Host(printable(string(report.Host), maxReportWord))
+	report.BootID = printable(report.BootID, maxReportWord)
 	report.Message = printable(report.Message, maxReportMessage)
 
 	return report, nil

@@ -7,6 +7,7 @@ package specs_test
 import (
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
@@ -37,6 +38,19 @@ func TestANodeReportSaysWhatTheStatusSays(t *testing.T) {
 	}
 }
 
+func TestANodeReportSaysWhenTheNodeHadRecovered(t *testing.T) {
+	t.Parallel()
+
+	finished := time.Date(2026, 1, 1, 14, 2, 3, 400, time.FixedZone("east", 3600))
+	report := specs.RecoveryStatus{BootID: "8f0c", Phase: specs.PhaseRecovered, FinishedAt: finished}.Report(specs.HostAgent)
+
+	assert.JSONEq(t, `{"host":"agent","bootID":"8f0c","phase":"recovered","finishedAt":"2026-01-01T13:02:03Z"}`, report.String())
+
+	read, err := specs.ParseNodeReport(report.String())
+	require.NoError(t, err)
+	assert.True(t, report == read, "who writes it compares it so with what was written")
+}
+
 func TestANodeReportIsRefused(t *testing.T) {
 	t.Parallel()
 
@@ -48,6 +62,7 @@ func TestANodeReportIsRefused(t *testing.T) {
 
 func FuzzNodeReport(f *testing.F) {
 	f.Add(`{"host":"agent","bootID":"8f0c","phase":"recovered","message":"\u001b[31mred\nand more"}`)
+	f.Add(`{"host":"\u001b[2J","bootID":"` + strings.Repeat("8f0c\n", 100) + `","finishedAt":"2026-01-01T01:02:03.5+02:00"}`)
 	f.Add(`{"message":"` + strings.Repeat("ä", 1000) + `"}`)
 
 	f.Fuzz(func(t *testing.T, text string) {
@@ -56,13 +71,15 @@ func FuzzNodeReport(f *testing.F) {
 			return
 		}
 
-		assert.LessOrEqual(t, len(report.Message), 512)
-		assert.True(t, utf8.ValidString(report.Message))
-		assert.NotContains(t, report.Message, "\x1b")
-		assert.NotContains(t, report.Message, "\n")
+		for shown, limit := range map[string]int{report.Message: 512, string(report.Host): 64, report.BootID: 64} {
+			assert.LessOrEqual(t, len(shown), limit)
+			assert.True(t, utf8.ValidString(shown))
+			assert.NotContains(t, shown, "\x1b")
+			assert.NotContains(t, shown, "\n")
+		}
 
 		again, err := specs.ParseNodeReport(report.String())
 		require.NoError(t, err)
-		assert.Equal(t, report.Message, again.Message)
+		assert.Equal(t, report, again)
 	})
 }
