@@ -15,8 +15,6 @@ import (
 )
 
 func TestADryRunWritesNothing(t *testing.T) {
-	t.Parallel()
-
 	boot(t, func(m *machine) {
 		pod := m.cluster.create("cilium", leftover)
 		m.up()

@@ -73,16 +73,6 @@ func TestAMachineWithoutANodeReportsNothing(t *testing.T) {
 	}, recovery.WithNodeReport(specs.HostMachined))
 }
 
-func TestADryRunDeletesNothing(t *testing.T) {
-	boot(t, func(m *machine) {
-		m.cluster.create("cilium", leftover)
-		m.up()
-		after(time.Minute)
-		assert.Empty(t, m.cluster.deleted())
-		assert.Equal(t, specs.PhaseRecovering, m.phase())
-	}, recovery.WithDryRun())
-}
-
 func TestWithoutTheOptionTheNodeIsLeftAlone(t *testing.T) {
 	boot(t, func(m *machine) {
 		m.up()
