@@ -29,8 +29,9 @@ TESTFLAGS ?=
 # How often the demo reboots its nodes.
 REBOOTS ?= 6
 
-# How many nodes with rebound, and how many without, the lab has that stays up.
+# How many nodes the lab has that stays up: with rebound in machined, with its agent, without.
 WORKERS ?= 2
+AGENTS ?= 0
 STOCK ?= 0
 
 .PHONY: help
@@ -41,15 +42,16 @@ help: ## Print this table
 VERSION ?=
 
 .PHONY: demo
-demo: ## Reboot two nodes side by side, with rebound and without (REBOOTS=6); writes build/lab
+demo: ## Reboot three nodes side by side: rebound in machined, as agent, none (REBOOTS=6); writes build/lab
 	cd hack/lab && go build -o ../../build/lab-bin/lab .
+	go build -o build/lab-bin/rebound ./cmd/rebound
 	build/lab-bin/lab demo --reboots '$(REBOOTS)' --out build/lab
 
 .PHONY: up
-up: ## Start a lab that stays up, for talosctl, kubectl and rebound (WORKERS=2 STOCK=0)
+up: ## Start a lab that stays up, for talosctl, kubectl and rebound (WORKERS=2 AGENTS=0 STOCK=0)
 	cd hack/lab && go build -o ../../build/lab-bin/lab .
 	go build -o build/lab-bin/rebound ./cmd/rebound
-	build/lab-bin/lab up --workers '$(WORKERS)' --stock '$(STOCK)' --out build/lab/up
+	build/lab-bin/lab up --workers '$(WORKERS)' --agents '$(AGENTS)' --stock '$(STOCK)' --out build/lab/up
 
 # All of them run even if one fails: one red module must not hide the others.
 .PHONY: test

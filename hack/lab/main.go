@@ -18,7 +18,7 @@
 //     that do not outlive it.
 //   - internal/machine: one boot of a node, the stand-in for machined, made of
 //     internal/hollow, the kubelet, and internal/logind, which shuts it down.
-//   - internal/demo: the comparison of two nodes, and its report.
+//   - internal/demo: the comparison of three nodes, and its report.
 //   - internal/playground: the lab that stays up, and orders for it.
 //   - internal/show: what those two have in common.
 //   - internal/loopback: free ports. internal/labtest: what tests have in common.
@@ -94,16 +94,27 @@ func newDemoCommand() *cobra.Command {
 
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "Reboot two nodes side by side, one with rebound and one without",
-		Long: `Demo reboots two nodes gracefully and at the same moments, one with rebound and
-one without, and measures how long each of them takes from a healthy kubelet
-until all its DaemonSet pods are Ready. The wait of the node without rebound
-doubles with every reboot: six take about five minutes, ten about an hour. Then
-the node with rebound is rebooted once more while 'rebound health' waits for it.
+		Short: "Reboot three nodes side by side, with rebound in machined, as an agent, and without",
+		Long: `Demo reboots three nodes gracefully and at the same moments: one with rebound in
+machined, a stock one with rebound's agent as a static pod, and one without
+rebound. It measures how long each of them takes from a healthy kubelet until
+all its DaemonSet pods are Ready. The wait of the node without rebound doubles
+with every reboot: six take about five minutes, ten about an hour. Then the node
+with rebound in machined is rebooted once more while 'rebound health' waits for
+it.
 
-It writes report.json, report.html and report.svg, and exits with 1 if the node
-with rebound took longer than 10 s once, if a node deleted a pod that was not
-Failed or not owned by a DaemonSet, or if the check did not wait and pass.`,
+It writes report.json, report.html and report.svg, and exits with 1 if
+
+  - a node with rebound took longer than 10 s once,
+  - the agent was slow: from the second reboot on it may take 1.5 times the
+    floor, or a second more than the floor if that is longer,
+  - a node deleted a pod that was not Failed or not owned by a DaemonSet,
+  - the check did not wait and pass.
+
+The floor is the time from the plain delete of a healthy DaemonSet pod until its
+replacement is Ready. A second more is allowed because the kubelet looks at its
+containers once a second: of two pods that are equally fast, one may be Ready a
+second later.`,
 		Example: `  # Six reboots, reports in build/lab
   lab demo
 
@@ -116,9 +127,14 @@ Failed or not owned by a DaemonSet, or if the check did not wait and pass.`,
 	}
 
 	cmd.Flags().IntVar(&options.Reboots, "reboots", 6, "how often to reboot the nodes")
+	addReboundFlag(cmd, &options.Rebound)
 	cmd.Flags().StringVar(&options.Out, "out", "build/lab", "folder for the reports")
 
 	return cmd
+}
+
+func addReboundFlag(cmd *cobra.Command, path *string) {
+	cmd.Flags().StringVar(path, "rebound", "", "binary that nodes with the agent run (default: rebound beside this program)")
 }
 
 func newUpCommand() *cobra.Command {
@@ -132,8 +148,8 @@ how to use it, and takes it down on Ctrl-C.
 
 The nodes answer over the Talos API as stock ones do: to talosctl, with the
 resources and the version of every node and the members of the cluster, and to
-rebound. Nothing can be written. Nodes without rebound do not know its
-resources.
+rebound. Nothing can be written. Nodes without rebound in machined do not know
+its resources.
 
 It writes talosconfig, kubeconfig and lab.json to a folder, which it takes back
 at the end.`,
@@ -141,7 +157,7 @@ at the end.`,
   lab up
 
   # A mixed cluster
-  lab up --workers 3 --stock 1
+  lab up --workers 3 --agents 1 --stock 1
 
   # A second lab next to the first
   lab up --out build/second`,
@@ -151,8 +167,10 @@ at the end.`,
 		},
 	}
 
-	cmd.Flags().IntVar(&options.Workers, "workers", playground.DefaultWorkers, "how many nodes have rebound")
+	cmd.Flags().IntVar(&options.Workers, "workers", playground.DefaultWorkers, "how many nodes have rebound in machined")
+	cmd.Flags().IntVar(&options.Agents, "agents", 0, "how many further nodes have rebound's agent as a static pod")
 	cmd.Flags().IntVar(&options.Stock, "stock", 0, "how many further nodes run without rebound")
+	addReboundFlag(cmd, &options.Rebound)
 	cmd.Flags().StringVar(&options.Out, "out", playground.DefaultOut, "folder for talosconfig, kubeconfig and lab.json")
 
 	return cmd

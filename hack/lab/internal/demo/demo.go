@@ -2,8 +2,9 @@
 // License, v. 2.0. If a copy of the MPL was not distributed with this
 // file, You can obtain one at http://mozilla.org/MPL/2.0/.
 
-// Package demo reboots two nodes of a lab side by side, one with rebound and
-// one without, and reports how long each takes to get its DaemonSet pods back.
+// Package demo reboots three nodes of a lab side by side, one with rebound in
+// machined, one with its agent and one with neither, and reports how long each
+// takes to get its DaemonSet pods back.
 package demo
 
 import (
@@ -14,13 +15,24 @@ import (
 	"path/filepath"
 	"runtime/debug"
 
+	"github.com/talos-rebound/rebound/hack/lab/internal/show"
 	"github.com/talos-rebound/rebound/hack/lab/lab"
+	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
 )
 
+// The nodes.
 const (
-	withRebound    = "worker-a"
+	withMachined   = "worker-a"
 	withoutRebound = "worker-b"
+	withAgent      = "worker-c"
 )
+
+// hosts says where rebound runs on each of them.
+var hosts = map[string]specs.Host{
+	withMachined:   specs.HostMachined,
+	withoutRebound: HostNone,
+	withAgent:      specs.HostAgent,
+}
 
 var errInterrupted = errors.New("interrupted, nothing was reported")
 
@@ -28,6 +40,8 @@ var errInterrupted = errors.New("interrupted, nothing was reported")
 type Options struct {
 	// Reboots is how often the nodes are rebooted; at least once.
 	Reboots int
+	// Rebound is the binary of the agent; the one beside the running program if it is empty.
+	Rebound string
 	// Out is the folder for the reports. It is created if need be.
 	Out string
 }
@@ -40,15 +54,19 @@ func Run(ctx context.Context, options Options, w io.Writer) (err error) {
 		return fmt.Errorf("--reboots is %d: the nodes have to be rebooted at least once", options.Reboots)
 	}
 
+	if options.Rebound, err = show.FindRebound(options.Rebound); err != nil {
+		return err
+	}
+
 	// A folder that cannot be written to is better known before than after.
 	if err = openFolder(options.Out); err != nil {
 		return err
 	}
 
-	progress := NewProgress(w, options.Reboots, withRebound, withoutRebound)
+	progress := NewProgress(w, options.Reboots, withMachined, withoutRebound, withAgent)
 	defer progress.Close()
 
-	report, err := measure(ctx, options.Reboots, progress)
+	report, err := measure(ctx, options, progress)
 	if err != nil {
 		return err
 	}
@@ -65,7 +83,7 @@ func Run(ctx context.Context, options Options, w io.Writer) (err error) {
 }
 
 // measure starts a lab, runs everything on it, and stops it.
-func measure(ctx context.Context, reboots int, progress *Progress) (report *Report, err error) {
+func measure(ctx context.Context, options Options, progress *Progress) (report *Report, err error) {
 	progress.Say("starting etcd, kube-apiserver, kube-controller-manager and kube-scheduler %s", kubernetesVersion())
 
 	cluster, err := lab.Start(ctx)
@@ -82,7 +100,7 @@ func measure(ctx context.Context, reboots int, progress *Progress) (report *Repo
 		err = errors.Join(err, cluster.Close())
 	}()
 
-	race, err := lineUp(ctx, cluster, progress)
+	race, err := lineUp(ctx, cluster, options.Rebound, progress)
 	if err != nil {
 		return nil, err
 	}
@@ -92,13 +110,18 @@ func measure(ctx context.Context, reboots int, progress *Progress) (report *Repo
 		return nil, err
 	}
 
-	for range reboots {
+	for range options.Reboots {
 		if err := race.reboot(ctx); err != nil {
 			return nil, err
 		}
 	}
 
 	records, err := cluster.Audit()
+	if err != nil {
+		return nil, err
+	}
+
+	usage, err := agentUsage(ctx, cluster.Node(withAgent).AgentMetrics())
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +133,7 @@ func measure(ctx context.Context, reboots int, progress *Progress) (report *Repo
 		return nil, err
 	}
 
-	return NewReport(kubernetesVersion(), floor, race.results, records), nil
+	return NewReport(kubernetesVersion(), floor, race.results, usage, records), nil
 }
 
 // kubernetesVersion is the version of the Kubernetes module in this binary. A

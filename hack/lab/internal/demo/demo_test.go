@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -18,6 +19,8 @@ import (
 
 	"github.com/talos-rebound/rebound/hack/lab/component"
 	"github.com/talos-rebound/rebound/hack/lab/internal/demo"
+	"github.com/talos-rebound/rebound/hack/lab/internal/labtest"
+	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
 )
 
 func TestMain(m *testing.M) {
@@ -25,7 +28,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func TestDemoRebootsBothNodesAndReports(t *testing.T) {
+func TestDemoRebootsAllNodesAndReports(t *testing.T) {
 	t.Parallel()
 
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
@@ -35,7 +38,7 @@ func TestDemoRebootsBothNodesAndReports(t *testing.T) {
 
 	folder := filepath.Join(t.TempDir(), "a", "b")
 
-	err := demo.Run(ctx, demo.Options{Reboots: 2, Out: folder}, &out)
+	err := demo.Run(ctx, demo.Options{Reboots: 2, Rebound: labtest.Rebound(t, filepath.Join("..", "..", "..", "..")), Out: folder}, &out)
 	require.NoError(t, err, out.String())
 
 	assert.Regexp(t, `\$ rebound health -n worker-a
@@ -54,7 +57,18 @@ func TestDemoRebootsBothNodesAndReports(t *testing.T) {
 
 	assert.NotEmpty(t, report.KubernetesVersion)
 	assert.Positive(t, report.FloorSeconds)
-	assert.Len(t, report.Reboots, 4)
+	assert.Positive(t, report.Agent.ResidentBytes)
+	assert.Positive(t, report.Agent.CPUSeconds)
+
+	hosts := make([]specs.Host, len(report.Reboots))
+	for i, reboot := range report.Reboots {
+		hosts[i] = reboot.Host
+		assert.Equal(t, reboot.Host != demo.HostNone, reboot.Rebound)
+		assert.Equal(t, reboot.Rebound, reboot.APIRequests.Total() > 0, "%+v", reboot)
+	}
+
+	reboot := []specs.Host{specs.HostMachined, demo.HostNone, specs.HostAgent}
+	assert.Equal(t, slices.Repeat(reboot, 2), hosts)
 	assert.FileExists(t, filepath.Join(folder, "report.html"))
 	assert.FileExists(t, filepath.Join(folder, "report.svg"))
 }
@@ -71,7 +85,9 @@ func TestDemoRefusesBadOptionsBeforeItStartsAnything(t *testing.T) {
 		says    string
 	}{
 		{"no reboots", demo.Options{Out: t.TempDir()}, "--reboots is 0: the nodes have to be rebooted at least once"},
-		{"a file in the place of the folder", demo.Options{Reboots: 1, Out: file}, "failed to create folder for reports"},
+		{"no agent to run", demo.Options{Reboots: 1, Rebound: file, Out: t.TempDir()}, "build it with 'go build -o " + file + " ./cmd/rebound'"},
+		{"no agent beside the program", demo.Options{Reboots: 1, Out: t.TempDir()}, "no such file or directory: build it with"},
+		{"a file in the place of the folder", demo.Options{Reboots: 1, Rebound: os.Args[0], Out: file}, "failed to create folder for reports"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

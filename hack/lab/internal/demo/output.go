@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"text/tabwriter"
 	"time"
+
+	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
 )
 
 // The files of a report.
@@ -67,13 +69,13 @@ func (report *Report) write(folder string) error {
 	return nil
 }
 
-// row is both nodes in one reboot. Its fields are exported for the page.
+// row is all nodes in one reboot. Its fields are exported for the page.
 type row struct {
-	Reboot        int
-	With, Without Reboot
+	Reboot                int
+	Machined, Agent, None Reboot
 }
 
-// rows pairs the reboots of the two nodes.
+// rows puts the reboots of the nodes side by side.
 func (report *Report) rows() []row {
 	var rows []row
 
@@ -82,10 +84,15 @@ func (report *Report) rows() []row {
 			rows = append(rows, row{Reboot: reboot.Reboot})
 		}
 
-		if last := &rows[len(rows)-1]; reboot.Rebound {
-			last.With = reboot
-		} else {
-			last.Without = reboot
+		last := &rows[len(rows)-1]
+
+		switch reboot.Host {
+		case specs.HostMachined:
+			last.Machined = reboot
+		case specs.HostAgent:
+			last.Agent = reboot
+		default:
+			last.None = reboot
 		}
 	}
 
@@ -104,24 +111,26 @@ func ratio(of, to float64) string {
 
 // WriteTable writes the report for a terminal.
 func (report *Report) WriteTable(w io.Writer) error {
-	fmt.Fprintf(w, "\nseconds from a healthy kubelet until all DaemonSet pods are Ready (Kubernetes %s)\n\n", report.KubernetesVersion)
+	fmt.Fprintf(w, "\nseconds from a healthy kubelet until all DaemonSet pods are Ready (Kubernetes %s); the floor is %.1f\n\n",
+		report.KubernetesVersion, report.FloorSeconds)
 
-	table := tabwriter.NewWriter(w, 0, 0, 3, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(table, "reboot\t%s\t%s\tfloor\tto floor\tpods deleted\tAPI requests\t\n", "with rebound", "without")
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprint(table, "\trebound in\trebound\twithout\tmachined\tagent\tdeleted by\tdeleted\trequests of\trequests\t\n")
+	fmt.Fprint(table, "reboot\tmachined\tas agent\trebound\tto floor\tto floor\tmachined\tby agent\tmachined\tof agent\t\n")
 
 	for _, row := range report.rows() {
-		requests := row.With.APIRequests
-
-		fmt.Fprintf(table, "%d\t%.1f\t%.1f\t%.1f\t%s\t%d\t%d\t\n", row.Reboot,
-			row.With.RecoverySeconds, row.Without.RecoverySeconds, report.FloorSeconds, ratio(row.With.RecoverySeconds, report.FloorSeconds),
-			row.With.PodsDeleted, requests.List+requests.Watch+requests.Delete+requests.Other)
+		fmt.Fprintf(table, "%d\t%.1f\t%.1f\t%.1f\t%s\t%s\t%d\t%d\t%d\t%d\t\n", row.Reboot,
+			row.Machined.RecoverySeconds, row.Agent.RecoverySeconds, row.None.RecoverySeconds,
+			ratio(row.Machined.RecoverySeconds, report.FloorSeconds), ratio(row.Agent.RecoverySeconds, report.FloorSeconds),
+			row.Machined.PodsDeleted, row.Agent.PodsDeleted, row.Machined.APIRequests.Total(), row.Agent.APIRequests.Total())
 	}
 
 	if err := table.Flush(); err != nil {
 		return fmt.Errorf("failed to write table: %w", err)
 	}
 
-	_, err := fmt.Fprintf(w, "\naudit log: %d pods deleted by nodes, %d of them not Failed, %d not owned by a DaemonSet\n",
+	_, err := fmt.Fprintf(w, "\nagent: %.1f MiB resident, %.2f s of CPU for the last boot\naudit log: %d pods deleted by nodes, %d of them not Failed, %d not owned by a DaemonSet\n",
+		report.Agent.MiB(), report.Agent.CPUSeconds,
 		report.Audit.DeletesByNodes, report.Audit.DeletesOfPodsNotFailed, report.Audit.DeletesNotOwnedByDaemonSet)
 	if err != nil {
 		return fmt.Errorf("failed to write table: %w", err)
@@ -149,6 +158,7 @@ func (report *Report) Page(curve []byte) ([]byte, error) {
 		"Rows":   report.rows(),
 		"Curve":  template.HTML(curve), //nolint:gosec // drawn by the program itself
 		"Target": seconds(recoveryTarget),
+		"Agent":  seconds(report.agentTarget()),
 		"Err":    report.Check(),
 		"Date":   time.Now().Format("2 January 2006"),
 	})

@@ -28,12 +28,13 @@ const (
 )
 
 var (
-	reboundColor = color.RGBA{R: 0x1b, G: 0x7f, B: 0x5c, A: 0xff}
-	withoutColor = color.RGBA{R: 0xc2, G: 0x41, B: 0x0c, A: 0xff}
-	floorColor   = color.RGBA{R: 0x64, G: 0x6c, B: 0x78, A: 0xff}
+	machinedColor = color.RGBA{R: 0x1b, G: 0x7f, B: 0x5c, A: 0xff}
+	agentColor    = color.RGBA{R: 0x1d, G: 0x4e, B: 0xd8, A: 0xff}
+	withoutColor  = color.RGBA{R: 0xc2, G: 0x41, B: 0x0c, A: 0xff}
+	floorColor    = color.RGBA{R: 0x64, G: 0x6c, B: 0x78, A: 0xff}
 )
 
-// Plot draws the curves of both nodes over the reboots, as SVG.
+// Plot draws the curves of the nodes over the reboots, as SVG.
 func (report *Report) Plot() ([]byte, error) {
 	p := plot.New()
 	p.Title.Text = "Until all DaemonSet pods are Ready again"
@@ -54,21 +55,36 @@ func (report *Report) Plot() ([]byte, error) {
 	p.Add(plotter.NewGrid())
 
 	rows := report.rows()
-	with, without := make(plotter.XYs, len(rows)), make(plotter.XYs, len(rows))
+	floor := plotter.XYs{point(1, report.FloorSeconds), point(len(rows), report.FloorSeconds)}
 
-	for i, row := range rows {
-		with[i] = point(row.Reboot, row.With.RecoverySeconds)
-		without[i] = point(row.Reboot, row.Without.RecoverySeconds)
-	}
+	// Rings and a thinner line leave to be seen what is below them: the two with
+	// rebound are often equal.
+	for _, curve := range []struct {
+		name   string
+		of     func(row) Reboot
+		color  color.Color
+		width  vg.Length
+		glyph  draw.GlyphDrawer
+		radius vg.Length
+	}{
+		{"without rebound", func(row row) Reboot { return row.None }, withoutColor, vg.Points(2), draw.CircleGlyph{}, vg.Points(3)},
+		{"rebound in machined", func(row row) Reboot { return row.Machined }, machinedColor, vg.Points(3), draw.CircleGlyph{}, vg.Points(3)},
+		{"rebound as agent, stock node", func(row row) Reboot { return row.Agent }, agentColor, vg.Points(1), draw.RingGlyph{}, vg.Points(5)},
+	} {
+		points := make(plotter.XYs, len(rows))
+		for i, row := range rows {
+			points[i] = point(row.Reboot, curve.of(row).RecoverySeconds)
+		}
 
-	floor := plotter.XYs{point(1, report.FloorSeconds), point(len(with), report.FloorSeconds)}
+		line, dots, err := plotter.NewLinePoints(points)
+		if err != nil {
+			return nil, fmt.Errorf("failed to plot %q: %w", curve.name, err)
+		}
 
-	if err := addCurve(p, "without rebound", without, withoutColor); err != nil {
-		return nil, err
-	}
-
-	if err := addCurve(p, "with rebound", with, reboundColor); err != nil {
-		return nil, err
+		line.Color, line.Width = curve.color, curve.width
+		dots.Color, dots.Shape, dots.Radius = curve.color, curve.glyph, curve.radius
+		p.Add(line, dots)
+		p.Legend.Add(curve.name, line, dots)
 	}
 
 	line, err := plotter.NewLine(floor)
@@ -92,20 +108,6 @@ func (report *Report) Plot() ([]byte, error) {
 	}
 
 	return svg.Bytes(), nil
-}
-
-func addCurve(p *plot.Plot, name string, points plotter.XYs, c color.Color) error {
-	line, dots, err := plotter.NewLinePoints(points)
-	if err != nil {
-		return fmt.Errorf("failed to plot %q: %w", name, err)
-	}
-
-	line.Color, line.Width = c, vg.Points(2)
-	dots.Color, dots.Shape, dots.Radius = c, draw.CircleGlyph{}, vg.Points(3)
-	p.Add(line, dots)
-	p.Legend.Add(name, line, dots)
-
-	return nil
 }
 
 func point(reboot int, seconds float64) plotter.XY {

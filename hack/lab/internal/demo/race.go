@@ -33,7 +33,7 @@ const (
 	floorRuns = 3
 )
 
-// race is two nodes that are rebooted at the same moments.
+// race is the nodes that are rebooted at the same moments.
 type race struct {
 	cluster  *lab.Lab
 	nodes    []*lab.Node
@@ -41,13 +41,17 @@ type race struct {
 	results  []Reboot
 }
 
-// lineUp brings both nodes and the DaemonSets up.
-func lineUp(ctx context.Context, cluster *lab.Lab, progress *Progress) (*race, error) {
+// lineUp brings the nodes and the DaemonSets up.
+func lineUp(ctx context.Context, cluster *lab.Lab, rebound string, progress *Progress) (*race, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, show.BootLimit, fmt.Errorf("the nodes were not whole after %s", show.BootLimit))
 	defer cancel()
 
-	err := show.Populate(ctx, cluster, []show.Node{{Name: withRebound, Rebound: true}, {Name: withoutRebound}}, func(name string) {
-		progress.Say("adding node %s", name)
+	err := show.Populate(ctx, cluster, []show.Node{
+		{Name: withMachined, Options: []lab.NodeOption{lab.WithRebound()}},
+		{Name: withoutRebound},
+		{Name: withAgent, Options: []lab.NodeOption{show.StockWithAgent(rebound)}},
+	}, func(name string) {
+		progress.Say("adding node %s (host of rebound: %s)", name, hosts[name])
 	})
 	if err != nil {
 		return nil, err
@@ -56,7 +60,7 @@ func lineUp(ctx context.Context, cluster *lab.Lab, progress *Progress) (*race, e
 	return &race{cluster: cluster, nodes: cluster.Nodes(), progress: progress}, cluster.WaitReady(ctx)
 }
 
-// reboot reboots both nodes at once and waits until both are whole again.
+// reboot reboots all nodes at once and waits until all are whole again.
 func (r *race) reboot(ctx context.Context) error {
 	began := time.Now()
 	results := make([]Reboot, len(r.nodes))
@@ -65,9 +69,10 @@ func (r *race) reboot(ctx context.Context) error {
 	for i, node := range r.nodes {
 		group.Go(func() error {
 			recovery, err := r.rebootOne(ctx, node)
+			host := hosts[node.Name()]
 
 			results[i] = Reboot{
-				Reboot: len(r.results)/len(r.nodes) + 1, Node: node.Name(), Rebound: node.Name() == withRebound,
+				Reboot: len(r.results)/len(r.nodes) + 1, Node: node.Name(), Rebound: host != HostNone, Host: host,
 				RecoverySeconds: recovery.Seconds(), Began: began,
 			}
 
@@ -104,7 +109,7 @@ func (r *race) rebootOne(ctx context.Context, node *lab.Node) (time.Duration, er
 
 	r.progress.Done(node.Name(), "whole again "+seconds(recovery)+" after its kubelet was healthy")
 
-	if node.Name() == withRebound {
+	if hosts[node.Name()] != HostNone {
 		// The next reboot finds rebound as it would after hours: with its watch closed.
 		return recovery, waitRecovered(ctx, node)
 	}
@@ -145,7 +150,7 @@ func (r *race) awaitRecovery(ctx context.Context, node *lab.Node) (time.Duration
 // waitRecovered waits until rebound says that the node is whole. That it does
 // not is no reason to stop: the report shows what happened to the pods.
 func waitRecovered(ctx context.Context, node *lab.Node) error {
-	st, err := node.COSI()
+	st, err := node.Recovery()
 	if err != nil {
 		return err
 	}

@@ -16,16 +16,32 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/talos-rebound/rebound/hack/lab/lab"
+	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
 )
 
-// recoveryTarget is the longest that a node with rebound may take.
-const recoveryTarget = 10 * time.Second
+// HostNone is where rebound runs on a node that has none.
+const HostNone specs.Host = "none"
+
+const (
+	// recoveryTarget is the longest that a node with rebound may take.
+	recoveryTarget = 10 * time.Second
+
+	// The longest that the agent may take from the second reboot on is so many
+	// times the floor, or so much more than the floor, whichever is longer. The
+	// kubelet looks at its containers once a second: of two pods that are equally
+	// fast, one may be Ready a second later. At the first reboot the DaemonSet
+	// controller has no back-off yet and brings the pods back by itself, which
+	// says nothing about the agent.
+	floorFactor = 1.5
+	floorSlack  = time.Second
+)
 
 // Report is what report.json has.
 type Report struct {
 	KubernetesVersion string   `json:"kubernetesVersion"`
 	FloorSeconds      float64  `json:"floorSeconds"`
 	Reboots           []Reboot `json:"reboots"`
+	Agent             Usage    `json:"agent"`
 	Audit             Audit    `json:"audit"`
 }
 
@@ -34,6 +50,8 @@ type Reboot struct {
 	Reboot  int    `json:"reboot"`
 	Node    string `json:"node"`
 	Rebound bool   `json:"rebound"`
+	// Host is what rebound runs in.
+	Host specs.Host `json:"host"`
 	// RecoverySeconds is the time from the healthy kubelet until all DaemonSet
 	// pods were Ready; zero if they were Ready before.
 	RecoverySeconds float64     `json:"recoverySeconds"`
@@ -53,6 +71,11 @@ type APIRequests struct {
 	Other  int `json:"other"`
 }
 
+// Total is how many there were.
+func (requests APIRequests) Total() int {
+	return requests.List + requests.Watch + requests.Delete + requests.Other
+}
+
 // Audit sums up what the API server's audit log has about rebound's deletes.
 type Audit struct {
 	DeletesByNodes             int `json:"deletesByNodes"`
@@ -60,10 +83,10 @@ type Audit struct {
 	DeletesNotOwnedByDaemonSet int `json:"deletesNotOwnedByDaemonSet"`
 }
 
-// NewReport counts what rebound did in each of the reboots, of which both nodes'
+// NewReport counts what rebound did in each of the reboots, of which all nodes'
 // were at the same moments, and the first came first.
-func NewReport(version string, floor time.Duration, reboots []Reboot, records []lab.AuditRecord) *Report {
-	report := &Report{KubernetesVersion: version, FloorSeconds: floor.Seconds(), Reboots: reboots}
+func NewReport(version string, floor time.Duration, reboots []Reboot, agent Usage, records []lab.AuditRecord) *Report {
+	report := &Report{KubernetesVersion: version, FloorSeconds: floor.Seconds(), Reboots: reboots, Agent: agent}
 
 	for _, record := range records {
 		if record.UserAgent != lab.ReboundUserAgent || !strings.HasPrefix(record.User, lab.NodeUserPrefix) {
@@ -128,10 +151,7 @@ func (report *Report) Check() error {
 	var errs []error
 
 	for _, reboot := range report.Reboots {
-		if recovery := time.Duration(reboot.RecoverySeconds * float64(time.Second)); reboot.Rebound && recovery > recoveryTarget {
-			errs = append(errs, fmt.Errorf("reboot %d: %s has rebound and was whole %s after its kubelet was healthy, more than %s",
-				reboot.Reboot, reboot.Node, seconds(recovery), seconds(recoveryTarget)))
-		}
+		errs = append(errs, reboot.check(report.agentTarget()))
 	}
 
 	if n := report.Audit.DeletesOfPodsNotFailed; n > 0 {
@@ -145,6 +165,29 @@ func (report *Report) Check() error {
 	return errors.Join(errs...)
 }
 
+// agentTarget is the longest that the agent may take from the second reboot on.
+func (report *Report) agentTarget() time.Duration {
+	floor := duration(report.FloorSeconds)
+
+	return max(time.Duration(floorFactor*float64(floor)), floor+floorSlack)
+}
+
+// check says whether a node with rebound took too long.
+func (reboot *Reboot) check(agentTarget time.Duration) error {
+	recovery := duration(reboot.RecoverySeconds)
+
+	switch {
+	case reboot.Rebound && recovery > recoveryTarget:
+		return fmt.Errorf("reboot %d: %s has rebound and was whole %s after its kubelet was healthy, more than %s",
+			reboot.Reboot, reboot.Node, seconds(recovery), seconds(recoveryTarget))
+	case reboot.Host == specs.HostAgent && reboot.Reboot > 1 && recovery > agentTarget:
+		return fmt.Errorf("reboot %d: %s has the agent and was whole %s after its kubelet was healthy, more than the %s that the floor allows",
+			reboot.Reboot, reboot.Node, seconds(recovery), seconds(agentTarget))
+	default:
+		return nil
+	}
+}
+
 // JSON returns the report as it is written.
 func (report *Report) JSON() ([]byte, error) {
 	text, err := json.MarshalIndent(report, "", "  ")
@@ -154,5 +197,7 @@ func (report *Report) JSON() ([]byte, error) {
 
 	return append(text, '\n'), nil
 }
+
+func duration(seconds float64) time.Duration { return time.Duration(seconds * float64(time.Second)) }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }

@@ -10,11 +10,26 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 )
+
+// Rebound builds the binary that is released, from the root module's folder, and
+// returns its path.
+func Rebound(t *testing.T, root string) string {
+	t.Helper()
+
+	path := filepath.Join(t.TempDir(), "rebound")
+
+	if output, err := exec.CommandContext(t.Context(), "go", "build", "-C", root, "-o", path, "./cmd/rebound").CombinedOutput(); err != nil {
+		t.Fatalf("failed to build rebound: %v:\n%s", err, output)
+	}
+
+	return path
+}
 
 // Screen keeps what is written to it, and can be waited on. Its zero value is
 // ready to use.

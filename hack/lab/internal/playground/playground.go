@@ -31,23 +31,27 @@ var errInterrupted = errors.New("interrupted before the lab was up")
 
 // Options are what a lab may be given.
 type Options struct {
-	// Workers is how many nodes have rebound; they are called worker-a, worker-b, …
+	// Workers is how many nodes have rebound in machined; they are called worker-a, worker-b, …
 	Workers int
-	// Stock is how many nodes do not; they are called stock-a, stock-b, …
+	// Agents is how many nodes have rebound's agent; they are called agent-a, agent-b, …
+	Agents int
+	// Stock is how many nodes have neither; they are called stock-a, stock-b, …
 	Stock int
+	// Rebound is the binary of the agent; the one beside the running program if it is empty.
+	Rebound string
 	// Out is the folder for what its users need. It is created if need be.
 	Out string
 }
 
 func (options Options) validate() error {
-	for flag, n := range map[string]int{"--workers": options.Workers, "--stock": options.Stock} {
+	for flag, n := range map[string]int{"--workers": options.Workers, "--agents": options.Agents, "--stock": options.Stock} {
 		if n < 0 || n > maxNodes {
 			return fmt.Errorf("%s is %d: it has to be from 0 to %d", flag, n, maxNodes)
 		}
 	}
 
-	if options.Workers+options.Stock == 0 {
-		return errors.New("--workers and --stock are 0: a lab needs a node")
+	if options.Workers+options.Agents+options.Stock == 0 {
+		return errors.New("--workers, --agents and --stock are 0: a lab needs a node")
 	}
 
 	return nil
@@ -55,10 +59,14 @@ func (options Options) validate() error {
 
 // nodes are the nodes that are asked for.
 func (options Options) nodes() []show.Node {
-	nodes := make([]show.Node, 0, options.Workers+options.Stock)
+	nodes := make([]show.Node, 0, options.Workers+options.Agents+options.Stock)
 
 	for i := range options.Workers {
-		nodes = append(nodes, show.Node{Name: nodeName("worker", i), Rebound: true})
+		nodes = append(nodes, show.Node{Name: nodeName("worker", i), Options: []lab.NodeOption{lab.WithRebound()}})
+	}
+
+	for i := range options.Agents {
+		nodes = append(nodes, show.Node{Name: nodeName("agent", i), Options: []lab.NodeOption{show.StockWithAgent(options.Rebound)}})
 	}
 
 	for i := range options.Stock {
@@ -73,6 +81,12 @@ func (options Options) nodes() []show.Node {
 func Up(ctx context.Context, options Options, w io.Writer) (err error) {
 	if err = options.validate(); err != nil {
 		return err
+	}
+
+	if options.Agents > 0 {
+		if options.Rebound, err = show.FindRebound(options.Rebound); err != nil {
+			return err
+		}
 	}
 
 	claim, err := openClaim(options.Out)

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -49,7 +51,7 @@ func TestLabIsUpUntilCtrlC(t *testing.T) {
 	defer ctrlC()
 
 	go func() {
-		err := playground.Up(up, playground.Options{Workers: 1, Stock: 1, Out: folder}, &terminal)
+		err := playground.Up(up, playground.Options{Workers: 1, Agents: 1, Stock: 1, Rebound: labtest.Rebound(t, filepath.Join("..", "..", "..", "..")), Out: folder}, &terminal)
 		if err != nil {
 			cancel()
 		}
@@ -58,8 +60,10 @@ func TestLabIsUpUntilCtrlC(t *testing.T) {
 	}()
 
 	require.NoError(t, terminal.Await(ctx, "Ctrl-C here takes it down."))
-	assert.Contains(t, terminal.String(), "The lab is up: stock-a (10.5.0.3), worker-a (10.5.0.2).")
+	assert.Contains(t, terminal.String(), "The lab is up: agent-a (10.5.0.3), stock-a (10.5.0.4), worker-a (10.5.0.2).")
 	assert.Contains(t, terminal.String(), "export TALOSCONFIG="+filepath.Join(folder, "talosconfig"))
+
+	assert.Regexp(t, `curl -s http://127\.0\.0\.1:\d+/metrics +# what the agent of agent-a did, and uses`, terminal.String())
 
 	requireReady(ctx, t, filepath.Join(folder, "kubeconfig"))
 
@@ -69,7 +73,7 @@ func TestLabIsUpUntilCtrlC(t *testing.T) {
 
 	unknown := reboot
 	unknown.Node = "worker-b"
-	assert.EqualError(t, playground.Reboot(ctx, unknown, io.Discard), `there is no node "worker-b": the lab has stock-a, worker-a`)
+	assert.EqualError(t, playground.Reboot(ctx, unknown, io.Discard), `there is no node "worker-b": the lab has agent-a, stock-a, worker-a`)
 
 	// Whoever asks for a reboot may leave, and the reboot goes on.
 	second, leave := context.WithCancel(ctx)
@@ -97,7 +101,7 @@ func TestLabIsUpUntilCtrlC(t *testing.T) {
 		WaitTimeout: time.Minute,
 		Output:      cli.FormatText,
 	}, &health, io.Discard))
-	assert.Contains(t, health.String(), "1 node recovered, 1 left out, without rebound")
+	assert.Contains(t, health.String(), "1 node recovered, 2 left out, without rebound")
 
 	temp := tempFolderOf(t, folder)
 	require.DirExists(t, temp)
@@ -139,7 +143,8 @@ func (f onWrite) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// requireReady requires that the kubeconfig leads to the three DaemonSets, whole.
+// requireReady requires that the kubeconfig leads to the three DaemonSets, whole
+// on three nodes.
 func requireReady(ctx context.Context, t *testing.T, kubeconfig string) {
 	t.Helper()
 
@@ -155,7 +160,13 @@ func requireReady(ctx context.Context, t *testing.T, kubeconfig string) {
 
 	pods, err := kube.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{FieldSelector: "status.phase=Running"})
 	require.NoError(t, err)
-	assert.Len(t, pods.Items, 6)
+
+	// The agent's own pod may be among them by now.
+	assert.Len(t, slices.DeleteFunc(pods.Items, func(pod corev1.Pod) bool {
+		owner := metav1.GetControllerOf(&pod)
+
+		return owner == nil || owner.Kind != "DaemonSet"
+	}), 9)
 }
 
 // tempFolderOf returns the temporary folder of the lab that is up.

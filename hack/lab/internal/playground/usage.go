@@ -38,7 +38,7 @@ func usage(folder string, cluster *lab.Lab, options Options) string {
 
 	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 
-	for _, line := range commands(folder, options) {
+	for _, line := range commands(folder, cluster, options) {
 		fmt.Fprintf(table, "  %s\t# %s\n", line.command, line.comment)
 	}
 
@@ -53,7 +53,7 @@ type line struct {
 	command, comment string
 }
 
-func commands(folder string, options Options) []line {
+func commands(folder string, cluster *lab.Lab, options Options) []line {
 	reboot := program("lab") + " reboot " + options.nodes()[0].Name
 
 	if defaultFolder, err := filepath.Abs(DefaultOut); err != nil || defaultFolder != folder {
@@ -74,6 +74,11 @@ func commands(folder string, options Options) []line {
 			line{"talosctl get recoverystatuses -n " + strings.Join(workers, ","), "where the nodes with rebound stand"},
 			line{"talosctl get daemonsetrecoveries -n " + workers[0] + " -o yaml", "what was done about each DaemonSet"},
 		)
+	}
+
+	for i := range options.Agents {
+		agent := cluster.Node(nodeName("agent", i))
+		lines = append(lines, line{"curl -s " + agent.AgentMetrics(), "what the agent of " + agent.Name() + " did, and uses"})
 	}
 
 	rebound := program("rebound")

@@ -11,6 +11,9 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -18,6 +21,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/talos-rebound/rebound/hack/lab/lab"
+	"github.com/talos-rebound/rebound/internal/agent/platform"
 )
 
 // CNI is the DaemonSet whose pods start slowest, for they have an init
@@ -31,8 +35,39 @@ const BootLimit = 5 * time.Minute
 // Node is a node to be added to a lab.
 type Node struct {
 	Name string
-	// Rebound says whether it runs rebound.
-	Rebound bool
+	// Options say where it runs rebound, if anywhere.
+	Options []lab.NodeOption
+}
+
+// StockWithAgent makes a node one without rebound in machined, with the agent in
+// place of it.
+func StockWithAgent(binary string) lab.NodeOption {
+	return lab.WithAgent(lab.Agent{Binary: binary, Platform: platform.Talos})
+}
+
+// FindRebound returns where the binary is that nodes with the agent run: at path,
+// or beside the running program if that is empty.
+func FindRebound(path string) (string, error) {
+	if path == "" {
+		self, err := os.Executable()
+		if err != nil {
+			return "", fmt.Errorf("failed to find the folder of this program: %w", err)
+		}
+
+		path = filepath.Join(filepath.Dir(self), "rebound")
+	}
+
+	// The machines that start it have a working folder of their own.
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return "", fmt.Errorf("failed to find %q: %w", path, err)
+	}
+
+	if _, err = exec.LookPath(absolute); err != nil {
+		return "", fmt.Errorf("no rebound for the agent: %w: build it with 'go build -o %s ./cmd/rebound', or name it with --rebound", err, absolute)
+	}
+
+	return absolute, nil
 }
 
 // Populate gives a lab the DaemonSets that a node has in any cluster, and adds
@@ -51,12 +86,7 @@ func Populate(ctx context.Context, cluster *lab.Lab, nodes []Node, say func(name
 	for _, node := range nodes {
 		say(node.Name)
 
-		var opts []lab.NodeOption
-		if node.Rebound {
-			opts = append(opts, lab.WithRebound())
-		}
-
-		if _, err := cluster.AddNode(ctx, node.Name, opts...); err != nil {
+		if _, err := cluster.AddNode(ctx, node.Name, node.Options...); err != nil {
 			return err
 		}
 	}
