@@ -32,6 +32,7 @@
 //   - pkg/check: the health check; Judge is apart from Fetch, and AllRecovered is for Talos
 //   - internal/recovery: the decision, one pure function, Plan(facts, now)
 //   - internal/kube: the API server, seen with the node's identity
+//   - internal/kubecheck: what pkg/check does, asked of Kubernetes in place of Talos
 //   - cmd/rebound, internal/cli: the command for operators and for those who build Talos
 //   - internal/embed: what puts rebound into a source tree of Talos
 //   - internal/talosapi: a Talos API on loopback with the rules of machined and apid, for the tests and the lab
