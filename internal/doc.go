@@ -42,6 +42,7 @@
 //   - pkg/check: the health check; Judge is apart from Fetch, and AllRecovered is for Talos
 //   - internal/recovery: the decision, one pure function, Plan(facts, now)
 //   - internal/kube: the API server, seen with the node's identity
+//   - internal/kubecheck: what pkg/check does, asked of Kubernetes in place of Talos
 //   - cmd/rebound, internal/cli: the command for operators and for those who build Talos
 //   - internal/agent: the controller outside machined; host is where its inputs come from, metrics what Prometheus sees
 //   - internal/agent/platform, manifest, install: where a distribution keeps its files, what runs the agent, and how it

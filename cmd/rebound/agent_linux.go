@@ -19,11 +19,8 @@ import (
 	"github.com/talos-rebound/rebound/internal/cli"
 )
 
-// Where an agent listens unless it is told otherwise.
-const (
-	defaultMetrics = "127.0.0.1:9796"
-	defaultSocket  = "/run/rebound/agent.sock"
-)
+// defaultMetrics is where an agent listens unless it is told otherwise.
+const defaultMetrics = "127.0.0.1:9796"
 
 // agentFlags are those flags of the agent that are not fields of its configuration as they stand.
 type agentFlags struct {

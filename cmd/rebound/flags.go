@@ -14,6 +14,9 @@ import (
 	"github.com/talos-rebound/rebound/internal/cli"
 )
 
+// defaultSocket is where an agent listens unless it is told otherwise.
+const defaultSocket = "/run/rebound/agent.sock"
+
 // addAccess adds the flags that say which cluster is meant. Their names are those of talosctl.
 func addAccess(cmd *cobra.Command, access *cli.Access) {
 	flags := cmd.Flags()
@@ -21,7 +24,9 @@ func addAccess(cmd *cobra.Command, access *cli.Access) {
 	flags.StringVar(&access.Talosconfig, "talosconfig", "", "client configuration (default $TALOSCONFIG, then ~/.talos/config)")
 	flags.StringVar(&access.Context, "context", "", "context of the client configuration (default the current one)")
 	flags.StringSliceVarP(&access.Endpoints, "endpoints", "e", nil, "Talos API endpoints (default those of the context)")
-	flags.StringSliceVarP(&access.Nodes, "nodes", "n", nil, "nodes to check (default all members of the cluster, else the nodes of the context)")
+	flags.Var((*fileName)(&access.Kubeconfig), "kubeconfig", "ask Kubernetes, with this kubeconfig, and not Talos (there is no default, $KUBECONFIG is not read)")
+	flags.StringVar(&access.KubeContext, "kube-context", "", "context of the kubeconfig (default the current one)")
+	flags.StringSliceVarP(&access.Nodes, "nodes", "n", nil, "nodes to check, by name with --kubeconfig (default all members of the cluster, else the nodes of the context)")
 
 	complete(cmd, "context", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return completed(access.Contexts())
@@ -38,7 +43,28 @@ func addAccess(cmd *cobra.Command, access *cli.Access) {
 		return completed(members, err)
 	})
 	complete(cmd, "endpoints", cobra.NoFileCompletions)
+	complete(cmd, "kube-context", cobra.NoFileCompletions)
 }
+
+// fileName is the value of a flag that chooses what is asked: given empty, as from a variable that is not set, it is a mistake.
+type fileName string
+
+// Set implements the flag's value.
+func (name *fileName) Set(text string) error {
+	if text == "" {
+		return errors.New("name a file, or leave it out")
+	}
+
+	*name = fileName(text)
+
+	return nil
+}
+
+// String implements the flag's value.
+func (name *fileName) String() string { return string(*name) }
+
+// Type implements the flag's value.
+func (*fileName) Type() string { return "file" }
 
 // addOutput adds the flag that says how the result is printed.
 func addOutput(cmd *cobra.Command, output *cli.Format) {

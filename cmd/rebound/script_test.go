@@ -22,6 +22,7 @@ import (
 	clientconfig "github.com/siderolabs/talos/pkg/machinery/client/config"
 	"github.com/siderolabs/talos/pkg/machinery/role"
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/talos-rebound/rebound/internal/ctest"
 	"github.com/talos-rebound/rebound/internal/talosapi"
@@ -35,21 +36,25 @@ import (
 //	node NAME STATE [MESSAGE]   add a node: a phase of the recovery, or booted, stock, down, hanging
 //	member NAME [ADDRESS]       make a node a member of the cluster
 //	no-discovery                let the cluster say that it names no members
+//	kubernetes                  start a Kubernetes API without Nodes, and put the path of its kubeconfig into KUBE
+//	object NAME STATE [MESSAGE] add a Node: a phase of the recovery, or stale, stock, down
+//	agent NAME                  put the path of a node's own socket into SOCKET, as if that were the agent of this machine
 //	listen HTTP|DEAF            start a web server, or a server that never answers, and put its address into that variable
 //	exits CODE COMMAND...       run a command that has to end with this exit code
 func TestScripts(t *testing.T) {
 	t.Parallel()
 
-	const key = "cluster"
+	const key, apiKey = "cluster", "kubernetes"
 
 	cluster := func(ts *testscript.TestScript) **ctest.Cluster { return ts.Value(key).(**ctest.Cluster) }
+	api := func(ts *testscript.TestScript) **ctest.Kubernetes { return ts.Value(apiKey).(**ctest.Kubernetes) }
 
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "script"),
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
-			env.Values[key] = new(*ctest.Cluster)
+			env.Values[key], env.Values[apiKey] = new(*ctest.Cluster), new(*ctest.Kubernetes)
 
 			return nil
 		},
@@ -75,6 +80,16 @@ func TestScripts(t *testing.T) {
 			},
 			"no-discovery": func(ts *testscript.TestScript, _ bool, _ []string) {
 				(*cluster(ts)).DisableDiscovery(t)
+			},
+			"kubernetes": func(ts *testscript.TestScript, _ bool, _ []string) {
+				*api(ts) = ctest.NewKubernetes(t)
+				ts.Setenv("KUBE", (*api(ts)).Kubeconfig(t))
+			},
+			"object": func(ts *testscript.TestScript, _ bool, args []string) {
+				(*api(ts)).Set(newObject(t, args[0], args[1], strings.Join(args[2:], " ")))
+			},
+			"agent": func(ts *testscript.TestScript, _ bool, args []string) {
+				ts.Setenv("SOCKET", strings.TrimPrefix((*cluster(ts)).Node(args[0]).Target(), "unix://"))
 			},
 			"listen": listen,
 			"exits":  exits,
@@ -151,6 +166,33 @@ func addNode(t *testing.T, cluster *ctest.Cluster, name, state, message string) 
 
 		node.Say(t, recovery.RecoveryStatusSpec{NodeName: name, Phase: phase, Message: message})
 	}
+}
+
+// newObject makes a Node that carries a report, but for a stock one.
+func newObject(t *testing.T, name, state, message string) *corev1.Node {
+	t.Helper()
+
+	const bootID = "0b9e7b5c-5f0e-4d8b-9a6e-3f1d2c4b5a69"
+
+	node := ctest.KubernetesNode(name, bootID)
+	report := specs.NodeReport{Host: specs.HostAgent, BootID: bootID, Phase: specs.PhaseRecovered, Message: message}
+
+	switch state {
+	case "stock":
+		return node
+	case "stale":
+		report.BootID = "7c1d8f4a-2a63-4b1f-8d0c-9e8f7a6b5c4d"
+	case "down":
+		node.Status.Conditions[0].Status = corev1.ConditionUnknown
+		node.Status.Conditions[0].Message = "Kubelet stopped posting node status."
+	default:
+		var err error
+
+		report.Phase, err = specs.PhaseString(state)
+		require.NoError(t, err)
+	}
+
+	return ctest.Report(node, report)
 }
 
 func listen(ts *testscript.TestScript, _ bool, args []string) {

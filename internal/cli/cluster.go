@@ -9,7 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/cosi-project/runtime/pkg/safe"
@@ -54,10 +54,6 @@ type cluster struct {
 // connect reads the configuration and prepares a connection. It sends nothing yet, so an error is one of the
 // configuration.
 func connect(ctx context.Context, access Access) (_ *cluster, err error) {
-	if access.Nodes, err = cleanList("--nodes", access.Nodes); err != nil {
-		return nil, err
-	}
-
 	if access.Endpoints, err = cleanList("--endpoints", access.Endpoints); err != nil {
 		return nil, err
 	}
@@ -176,29 +172,65 @@ func (cluster *cluster) awaitMembers(ctx context.Context, note, report func(stri
 	}
 }
 
-// Members are the nodes that would be checked if none were named, as shells complete them: an address each, followed by
-// a tab and the name if there is one. It does not wait for an endpoint that is away.
-func Members(ctx context.Context, access Access) ([]string, error) {
-	// The nodes that were typed so far are not the ones to offer.
-	access.Nodes = nil
+func (cluster *cluster) known(ctx context.Context) ([]check.Node, error) {
+	return cluster.members(ctx, func(string) {})
+}
 
-	cluster, err := connect(ctx, access)
+func (cluster *cluster) judge(ctx context.Context) (check.Verdict, error) {
+	nodes, err := cluster.known(ctx)
 	if err != nil {
+		return check.Verdict{}, err
+	}
+
+	return check.Judge(check.Fetch(ctx, cluster.client.COSI, nodes)), nil
+}
+
+func (cluster *cluster) wait(ctx context.Context, options check.WaitOptions, reporter *reporter) (*check.Verdict, error) {
+	last := ""
+
+	nodes, err := cluster.awaitMembers(ctx, reporter.Finish, func(reason string) {
+		last = reason
+
+		reporter.Update(healthSubject + reason)
+	})
+
+	switch {
+	case err == nil:
+	case ctx.Err() == nil:
 		return nil, err
+	default:
+		return &check.Verdict{Status: check.StatusFailing, Reason: last}, err
 	}
 
-	defer cluster.close()
+	verdict, err := cluster.waitForAll(ctx, nodes, options)
 
-	nodes, err := cluster.members(ctx, func(string) {})
-	if err != nil {
-		return nil, err
+	return &verdict, err
+}
+
+// waitForAll waits for the nodes, and for members that the cluster has come to know meanwhile: an endpoint that has just
+// booted knows only a few at first. A member that has gone from the list is still checked.
+func (cluster *cluster) waitForAll(ctx context.Context, nodes []check.Node, options check.WaitOptions) (check.Verdict, error) {
+	for {
+		verdict, err := check.Wait(ctx, cluster.client.COSI, nodes, options)
+		if err != nil {
+			return verdict, err
+		}
+
+		members, err := cluster.known(ctx)
+		if err != nil {
+			return verdict, nil //nolint:nilerr // there was an answer before
+		}
+
+		before := len(nodes)
+
+		for _, member := range members {
+			if !slices.ContainsFunc(nodes, func(node check.Node) bool { return node.Address == member.Address }) {
+				nodes = append(nodes, member)
+			}
+		}
+
+		if len(nodes) == before {
+			return verdict, nil
+		}
 	}
-
-	members := make([]string, 0, len(nodes))
-
-	for _, node := range nodes {
-		members = append(members, strings.TrimSuffix(node.Address+"\t"+node.Name, "\t"))
-	}
-
-	return members, nil
 }

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/talos-rebound/rebound/internal/kubecheck"
 )
 
 // Exit codes of the commands.
@@ -44,6 +46,8 @@ const notTaken = "the endpoint hangs up, perhaps for the client certificate, che
 
 // advice is what to do about a failure with these words. The first entry that fits counts.
 var advice = []struct{ words, advice string }{
+	{kubecheck.FailedToList, "check that the API server is up, and that --kubeconfig and --kube-context mean this cluster"},
+	{"there is no Node of that name", "check --nodes"},
 	{"does not look like a TLS handshake", "what answers there is no Talos API, check --endpoints"},
 	{"signed by unknown authority", "endpoint and talosconfig are of different clusters, check --endpoints and --context"},
 	{"remote error: tls: ", notTaken},

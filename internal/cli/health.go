@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"time"
 
 	"github.com/talos-rebound/rebound/pkg/check"
@@ -27,7 +26,7 @@ type HealthOptions struct {
 	WaitTimeout time.Duration
 	// Output is the format of the result.
 	Output Format
-	// Poll only asks the nodes every five seconds. Otherwise they are watched as well.
+	// Poll only asks every five seconds. Otherwise the nodes are watched as well.
 	Poll bool
 }
 
@@ -38,19 +37,19 @@ func Health(ctx context.Context, options HealthOptions, out, progress io.Writer)
 		return fmt.Errorf("--wait-timeout is %s, which has to be more than zero", options.WaitTimeout)
 	}
 
-	cluster, err := connect(ctx, options.Access)
+	target, err := open(ctx, options.Access)
 	if err != nil {
 		return err
 	}
 
-	defer cluster.close()
+	defer target.close()
 
 	if options.Output == FormatText {
 		progress = out
 	}
 
 	reporter := newReporter(progress)
-	verdict, err := wait(ctx, cluster, options, reporter)
+	verdict, err := wait(ctx, target, options, reporter)
 
 	reporter.Close()
 
@@ -62,38 +61,27 @@ func Health(ctx context.Context, options HealthOptions, out, progress io.Writer)
 }
 
 // wait waits and reports. The verdict is nil if the nodes cannot be known.
-func wait(ctx context.Context, cluster *cluster, options HealthOptions, reporter *reporter) (*check.Verdict, error) {
+func wait(ctx context.Context, target target, options HealthOptions, reporter *reporter) (*check.Verdict, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, options.WaitTimeout, fmt.Errorf("not recovered within %s", options.WaitTimeout))
 	defer cancel()
 
 	reporter.Update(healthSubject + "...")
 
-	last := ""
-
-	nodes, err := cluster.awaitMembers(ctx, reporter.Finish, func(reason string) {
-		last = reason
-
-		reporter.Update(healthSubject + reason)
-	})
-
-	switch {
-	case err == nil:
-	case ctx.Err() == nil:
-		return nil, err
-	default:
-		return &check.Verdict{Status: check.StatusFailing, Reason: last}, ended(ctx, last)
-	}
-
-	verdict, err := waitForAll(ctx, cluster, nodes, check.WaitOptions{
+	verdict, err := target.wait(ctx, check.WaitOptions{
 		Poll: options.Poll,
 		Report: func(verdict check.Verdict) {
 			if !verdict.Settled() {
 				reporter.Update(healthSubject + verdict.Reason)
 			}
 		},
-	})
-	if err != nil {
-		return &verdict, ended(ctx, verdict.Reason)
+	}, reporter)
+
+	switch {
+	case err == nil:
+	case verdict == nil:
+		return nil, err
+	default:
+		return verdict, ended(ctx, verdict.Reason)
 	}
 
 	switch verdict.Status {
@@ -101,42 +89,14 @@ func wait(ctx context.Context, cluster *cluster, options HealthOptions, reporter
 		reporter.Finish(healthSubject + "OK")
 		reporter.Finish(verdict.Reason)
 
-		return &verdict, nil
+		return verdict, nil
 	case check.StatusSkipped:
 		reporter.Finish(healthSubject + "SKIP")
 	case check.StatusFailing, check.StatusWaiting:
 		reporter.Update(healthSubject + verdict.Reason) // all refused
 	}
 
-	return &verdict, errors.New(verdict.Reason)
-}
-
-// waitForAll waits for the nodes, and for members that the cluster has come to know meanwhile: an endpoint that has just
-// booted knows only a few at first. A member that has gone from the list is still checked.
-func waitForAll(ctx context.Context, cluster *cluster, nodes []check.Node, options check.WaitOptions) (check.Verdict, error) {
-	for {
-		verdict, err := check.Wait(ctx, cluster.client.COSI, nodes, options)
-		if err != nil {
-			return verdict, err
-		}
-
-		members, err := cluster.members(ctx, func(string) {})
-		if err != nil {
-			return verdict, nil //nolint:nilerr // there was an answer before
-		}
-
-		known := len(nodes)
-
-		for _, member := range members {
-			if !slices.ContainsFunc(nodes, func(node check.Node) bool { return node.Address == member.Address }) {
-				nodes = append(nodes, member)
-			}
-		}
-
-		if len(nodes) == known {
-			return verdict, nil
-		}
-	}
+	return verdict, errors.New(verdict.Reason)
 }
 
 // ended says why ctx has ended, and what was waited for.

@@ -5,6 +5,7 @@
 package cli
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -60,16 +61,19 @@ type nodeResult struct {
 	Answer  check.Outcome `json:"answer"`
 	// Recovery is what the node says of itself; null if it says nothing.
 	Recovery *recoveryResult `json:"recovery"`
+	// DaemonSets is what the agent of this machine knows of each; nil if that was not asked.
+	DaemonSets []daemonSetResult `json:"daemonSets,omitzero"`
 }
 
 type recoveryResult struct {
-	BootID     string       `json:"bootID"`
-	NodeName   string       `json:"nodeName"`
-	Phase      specs.Phase  `json:"phase"`
-	Message    string       `json:"message"`
-	Counts     countsResult `json:"counts"`
-	StartedAt  time.Time    `json:"startedAt,omitzero"`
-	FinishedAt time.Time    `json:"finishedAt,omitzero"`
+	BootID   string      `json:"bootID"`
+	NodeName string      `json:"nodeName"`
+	Phase    specs.Phase `json:"phase"`
+	Message  string      `json:"message"`
+	// Counts is null if all that is known is the report on the Node.
+	Counts     *countsResult `json:"counts"`
+	StartedAt  time.Time     `json:"startedAt,omitzero"`
+	FinishedAt time.Time     `json:"finishedAt,omitzero"`
 }
 
 type countsResult struct {
@@ -83,32 +87,43 @@ type countsResult struct {
 	Unrelated int `json:"unrelated"`
 }
 
-// write prints a verdict: as JSON, or as a table.
-func write(out io.Writer, format Format, verdict check.Verdict) error {
-	writeAs := writeTable
-	if format == FormatJSON {
-		writeAs = writeJSON
+// write prints a verdict as JSON or as a table, with what is known of the DaemonSets if it is on one node.
+func write(out io.Writer, format Format, verdict check.Verdict, daemonSets ...daemonSetResult) error {
+	var err error
+
+	switch {
+	case format == FormatJSON:
+		err = writeJSON(out, verdict, daemonSets)
+	case len(daemonSets) > 0:
+		err = errors.Join(writeTable(out, verdict), writeDaemonSets(out, daemonSets))
+	default:
+		err = writeTable(out, verdict)
 	}
 
-	if err := writeAs(out, verdict); err != nil {
+	if err != nil {
 		return failure{fmt.Errorf("failed to write result: %w", err)}
 	}
 
 	return nil
 }
 
-func writeJSON(out io.Writer, verdict check.Verdict) error {
+func writeJSON(out io.Writer, verdict check.Verdict, daemonSets []daemonSetResult) error {
 	result := clusterResult{Status: verdict.Status, Reason: verdict.Reason, Nodes: []nodeResult{}}
 
 	for _, node := range verdict.Nodes {
 		one := nodeResult{
 			Name: node.Name, Address: node.Answer.Node.Address, Status: node.Status, Reason: node.Reason, Answer: node.Answer.Outcome,
+			DaemonSets: daemonSets,
 		}
 
 		if status := node.Answer.Status; status != nil {
 			one.Recovery = &recoveryResult{
 				BootID: status.BootID, NodeName: status.NodeName, Phase: status.Phase, Message: status.Message,
-				Counts: countsResult(status.Counts), StartedAt: status.StartedAt, FinishedAt: status.FinishedAt,
+				StartedAt: status.StartedAt, FinishedAt: status.FinishedAt,
+			}
+
+			if node.Answer.Report == nil {
+				one.Recovery.Counts = new(countsResult(status.Counts))
 			}
 		}
 
@@ -132,11 +147,14 @@ func writeTable(out io.Writer, verdict check.Verdict) error {
 
 		if status := node.Answer.Status; status != nil {
 			phase = status.Phase.String()
+		}
+
+		if status := node.Answer.Status; status != nil && node.Answer.Report == nil {
 			found, deleted, recovered = strconv.Itoa(status.Counts.Found), strconv.Itoa(status.Counts.Deleted), strconv.Itoa(status.Counts.Recovered)
 		}
 
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
-			node.Name, node.Answer.Node.Address, node.Status, phase, found, deleted, recovered, node.Reason)
+			node.Name, cmp.Or(node.Answer.Node.Address, "-"), node.Status, phase, found, deleted, recovered, node.Reason)
 	}
 
 	return table.Flush()

@@ -16,6 +16,9 @@ import (
 // StatusOptions are what rebound status may be given.
 type StatusOptions struct {
 	Access Access
+	// Socket is the path of the socket of an agent on this machine, which is asked in place of what Access says unless it is
+	// empty.
+	Socket string
 	// Output is the format of the result.
 	Output Format
 }
@@ -23,20 +26,21 @@ type StatusOptions struct {
 // Status asks every node once and prints where it stands. A node that is not whole is a result, not an error. It is an
 // error if no node answers.
 func Status(ctx context.Context, options StatusOptions, out io.Writer) error {
-	cluster, err := connect(ctx, options.Access)
+	if options.Socket != "" {
+		return statusOfAgent(ctx, options, out)
+	}
+
+	target, err := open(ctx, options.Access)
 	if err != nil {
 		return err
 	}
 
-	defer cluster.close()
+	defer target.close()
 
-	var verdict check.Verdict
-
-	nodes, err := cluster.members(ctx, func(string) {})
+	verdict, err := target.judge(ctx)
 
 	switch {
 	case err == nil:
-		verdict = check.Judge(check.Fetch(ctx, cluster.client.COSI, nodes))
 		err = unanswered(verdict)
 	case ExitCode(err) == ExitUsage:
 		return err

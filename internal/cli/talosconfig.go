@@ -23,18 +23,6 @@ import (
 // sources are where a talosconfig can be named.
 const sources = "--talosconfig or TALOSCONFIG"
 
-// Access says how to reach the Talos API. The zero value is what a talosctl without flags uses.
-type Access struct {
-	// Talosconfig is the path of the client configuration; empty means where talosctl looks for it.
-	Talosconfig string
-	// Context is the name of the context in it; empty means the one that it calls current.
-	Context string
-	// Endpoints override those of the context unless empty.
-	Endpoints []string
-	// Nodes are the nodes to check; empty means all members of the cluster.
-	Nodes []string
-}
-
 // cleanList returns values without spaces and repetitions.
 func cleanList(flag string, values []string) ([]string, error) {
 	// A flag that was given an empty variable is a mistake, and no reason to ask all nodes.

@@ -16,7 +16,7 @@ func Diagnosis(status recovery.RecoveryStatusSpec) string {
 
 	switch {
 	case status.Phase == specs.PhaseDegraded, status.Phase == specs.PhaseRecovering && open > 0:
-		return "DaemonSet pods have not recovered after the reboot: " + oneLine(status.Message)
+		return "DaemonSet pods have not recovered after the reboot: " + OneLine(status.Message)
 	default:
 		return ""
 	}

@@ -38,7 +38,7 @@ func Judge(answers []Answer) Verdict {
 		judged, reason := judgeNode(answer)
 
 		verdict.Nodes = append(verdict.Nodes, NodeVerdict{
-			Name: answer.name(), Status: judged, Reason: oneLine(reason), Answer: answer,
+			Name: answer.name(), Status: judged, Reason: OneLine(reason), Answer: answer,
 		})
 	}
 
@@ -128,8 +128,8 @@ func Words(err error) string {
 	return words
 }
 
-// oneLine keeps a pod's or a server's words from breaking the line or the terminal.
-func oneLine(text string) string {
+// OneLine keeps a pod's or a server's words from breaking the line or the terminal.
+func OneLine(text string) string {
 	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }), " ")
 }
 
