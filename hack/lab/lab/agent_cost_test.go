@@ -40,7 +40,7 @@ func TestAgentIsAboutAsQuickAsAnAdministrator(t *testing.T) {
 	s.awaitReady()
 	s.suspendBackOff()
 
-	var waits, floors []time.Duration
+	waits, floors := make([]time.Duration, 0, reboots), make([]time.Duration, 0, reboots)
 
 	for range reboots {
 		group, ctx := errgroup.WithContext(s.ctx)

@@ -67,13 +67,15 @@ func TestAgentOnEveryPlatform(t *testing.T) {
 			s.awaitReady()
 			s.suspendBackOff()
 
+			var status specs.RecoveryStatus
+
 			for range 2 {
 				left := node.pod(daemonSet)
 				waited := s.reboot()[0]
 				t.Logf("%s after the kubelet was healthy", waited)
 				assert.Less(t, waited, backInService)
 
-				status := node.awaitPhase(specs.PhaseRecovered)
+				status = node.awaitPhase(specs.PhaseRecovered)
 				assert.Equal(t, specs.Counts{Found: 1, Deleted: 1, Recovered: 1}, status.Counts)
 				assert.Contains(t, node.deleted(), left.Name)
 			}
@@ -81,6 +83,7 @@ func TestAgentOnEveryPlatform(t *testing.T) {
 			report, condition := node.awaitReport(func(report specs.NodeReport) bool { return report.Phase == specs.PhaseRecovered })
 			assert.Equal(t, specs.NodeReport{
 				Host: specs.HostAgent, BootID: node.BootID(), Phase: specs.PhaseRecovered, Message: "DaemonSets: 1 recovered",
+				FinishedAt: status.FinishedAt.UTC().Truncate(time.Second),
 			}, report)
 			assert.Equal(t, corev1.ConditionTrue, condition.Status)
 			assert.Equal(t, "boot "+node.BootID()+": DaemonSets: 1 recovered", condition.Message)
