@@ -44,7 +44,7 @@ func (report *Report) Plot() ([]byte, error) {
 	p.Y.Tick.Marker = plot.TickerFunc(secondTicks)
 	p.X.Tick.Marker = plot.TickerFunc(rebootTicks)
 	p.Legend.Top, p.Legend.Left = true, true
-	p.Legend.Padding, p.Legend.XOffs = vg.Points(2), vg.Points(6)
+	p.Legend.Padding, p.Legend.XOffs, p.Legend.YOffs = vg.Points(2), vg.Points(6), vg.Points(-36)
 
 	for _, style := range []*text.Style{
 		&p.Title.TextStyle, &p.X.Label.TextStyle, &p.Y.Label.TextStyle, &p.X.Tick.Label, &p.Y.Tick.Label, &p.Legend.TextStyle,

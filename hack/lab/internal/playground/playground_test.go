@@ -43,6 +43,7 @@ func TestLabIsUpUntilCtrlC(t *testing.T) {
 
 	var (
 		folder    = filepath.Join(t.TempDir(), "up")
+		rebound   = labtest.Rebound(t, filepath.Join("..", "..", "..", ".."))
 		terminal  labtest.Screen
 		ended     = make(chan error, 1)
 		up, ctrlC = context.WithCancel(ctx)
@@ -51,7 +52,7 @@ func TestLabIsUpUntilCtrlC(t *testing.T) {
 	defer ctrlC()
 
 	go func() {
-		err := playground.Up(up, playground.Options{Workers: 1, Agents: 1, Stock: 1, Rebound: labtest.Rebound(t, filepath.Join("..", "..", "..", "..")), Out: folder}, &terminal)
+		err := playground.Up(up, playground.Options{Workers: 1, Agents: 1, Stock: 1, Rebound: rebound, Out: folder}, &terminal)
 		if err != nil {
 			cancel()
 		}
