@@ -79,9 +79,10 @@ func TestTwoAgentsOnOneNodeDoNoHarm(t *testing.T) {
 	for range 2 {
 		require.NoError(t, node.Stop(s.ctx))
 
-		var left []string
+		pods := s.pods()
+		left := make([]string, 0, len(pods))
 
-		for _, pod := range s.pods() {
+		for _, pod := range pods {
 			assert.Equal(t, corev1.PodFailed, pod.Status.Phase)
 			left = append(left, pod.Name)
 		}
