@@ -79,8 +79,10 @@ func TestAgentOnEveryPlatform(t *testing.T) {
 			}
 
 			report, condition := node.awaitReport(func(report specs.NodeReport) bool { return report.Phase == specs.PhaseRecovered })
+			assert.WithinDuration(t, time.Now(), report.FinishedAt, testTimeout)
 			assert.Equal(t, specs.NodeReport{
-				Host: specs.HostAgent, BootID: node.BootID(), Phase: specs.PhaseRecovered, Message: "DaemonSets: 1 recovered",
+				FinishedAt: report.FinishedAt,
+				Host:       specs.HostAgent, BootID: node.BootID(), Phase: specs.PhaseRecovered, Message: "DaemonSets: 1 recovered",
 			}, report)
 			assert.Equal(t, corev1.ConditionTrue, condition.Status)
 			assert.Equal(t, "boot "+node.BootID()+": DaemonSets: 1 recovered", condition.Message)
