@@ -14,6 +14,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/util/jsonpath"
 
 	"github.com/talos-rebound/rebound/internal/ctest"
 	"github.com/talos-rebound/rebound/internal/kubecheck"
@@ -201,4 +203,29 @@ func TestOpenSaysWhatIsWrongWithAKubeconfig(t *testing.T) {
 
 	_, err := kubecheck.Open("missing", "", nil)
 	assert.EqualError(t, err, `failed to read kubeconfig "missing": open missing: no such file or directory; name another with --kubeconfig`)
+}
+
+// TestKubectlShowsWhatNodesSay has the columns that the README shows for kubectl get nodes.
+func TestKubectlShowsWhatNodesSay(t *testing.T) {
+	t.Parallel()
+
+	const condition = `.status.conditions[?(@.type=="recovery.talos.dev/DaemonSetsRecovered")]`
+
+	for column, want := range map[string]string{
+		".metadata.name":          "worker",
+		condition + ".status":     "True",
+		condition + ".message":    "boot " + thisBoot + ": DaemonSets: 1 recovered",
+		".status.nodeInfo.bootID": thisBoot,
+	} {
+		path := jsonpath.New("column")
+		require.NoError(t, path.Parse("{"+column+"}"))
+
+		plain, err := runtime.DefaultUnstructuredConverter.ToUnstructured(recovered("worker"))
+		require.NoError(t, err)
+
+		var text strings.Builder
+
+		require.NoError(t, path.Execute(&text, plain))
+		assert.Equal(t, want, text.String())
+	}
 }

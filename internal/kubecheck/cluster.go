@@ -17,9 +17,11 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
-	"github.com/talos-rebound/rebound/internal/kube"
 	"github.com/talos-rebound/rebound/pkg/check"
 )
+
+// userAgent is how the requests can be told from those of rebound on a node in an audit log.
+const userAgent = "rebound-health"
 
 // Cluster is a cluster whose Nodes are asked for. Its methods may not be called concurrently.
 type Cluster struct {
@@ -39,7 +41,7 @@ func Open(path, context string, names []string) (*Cluster, error) {
 		return nil, err
 	}
 
-	config.UserAgent = kube.UserAgent
+	config.UserAgent = userAgent
 	config.WarningHandler = rest.NoWarnings{}
 
 	client, err := rest.HTTPClientFor(config)

@@ -38,9 +38,12 @@ type health struct {
 }
 
 // startHealth starts rebound health on the scenario's nodes, with the role that
-// it needs.
+// it needs, or with a kubeconfig if one is given.
 func (s *scenario) startHealth(options cli.HealthOptions) *health {
-	options.Access.Talosconfig = s.talosconfig(role.Reader)
+	if options.Access.Kubeconfig == "" {
+		options.Access.Talosconfig = s.talosconfig(role.Reader)
+	}
+
 	options.Output = cli.FormatText
 
 	for _, node := range s.nodes {
