@@ -47,23 +47,46 @@ func Run(ctx context.Context, config Config) error {
 
 	a := &agent{config: config, state: st}
 
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+
 	group, ctx := errgroup.WithContext(ctx)
 
-	if err = a.serve(ctx, group); err != nil {
-		return err
+	if err = a.start(ctx, group); err != nil {
+		// What was started before must not outlive the agent.
+		cancel()
+
+		return errors.Join(err, group.Wait())
 	}
 
+	return group.Wait()
+}
+
+type agent struct {
+	config Config
+	state  *host.State
+
+	// problem is why the node's name is not known, as it was logged last.
+	problem string
+}
+
+// start starts everything in the group.
+func (a *agent) start(ctx context.Context, group *errgroup.Group) error {
 	controllers, err := a.controllers()
 	if err != nil {
 		return err
 	}
 
-	if err = errors.Join(st.SetStage(ctx, talosruntime.MachineStageBooting), st.CreateLifecycle(ctx)); err != nil {
+	if err = a.serve(ctx, group); err != nil {
 		return err
 	}
 
-	if config.NodeName != "" {
-		if err = st.SetNodename(ctx, config.NodeName); err != nil {
+	if err = errors.Join(a.state.SetStage(ctx, talosruntime.MachineStageBooting), a.state.CreateLifecycle(ctx)); err != nil {
+		return err
+	}
+
+	if a.config.NodeName != "" {
+		if err = a.state.SetNodename(ctx, a.config.NodeName); err != nil {
 			return err
 		}
 	}
@@ -78,15 +101,7 @@ func Run(ctx context.Context, config Config) error {
 		return nil
 	})
 
-	return group.Wait()
-}
-
-type agent struct {
-	config Config
-	state  *host.State
-
-	// problem is why the node's name is not known, as it was logged last.
-	problem string
+	return nil
 }
 
 // controllers sets up what runs inside machined on a Talos that was built with rebound.

@@ -147,6 +147,10 @@ func TestAWrongConfigurationEndsAtOnce(t *testing.T) {
 			config := config(t)
 			change(&config)
 			require.ErrorContains(t, agent.Run(t.Context(), config), want)
+
+			if config.Socket != config.Root {
+				assert.NoFileExists(t, config.Socket, "nothing that was started goes on")
+			}
 		})
 	}
 }

@@ -5,9 +5,8 @@
 package lab_test
 
 import (
-	"fmt"
+	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -18,6 +17,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/talos-rebound/rebound/hack/lab/internal/labtest"
 	"github.com/talos-rebound/rebound/hack/lab/lab"
 	"github.com/talos-rebound/rebound/internal/agent/platform"
 	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
@@ -33,12 +33,7 @@ var rebound = sync.OnceValues(func() (string, error) {
 	reboundFolder = folder
 	path := filepath.Join(folder, "rebound")
 
-	output, err := exec.Command("go", "build", "-C", filepath.Join("..", "..", ".."), "-o", path, "./cmd/rebound").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("failed to build rebound: %w:\n%s", err, output)
-	}
-
-	return path, nil
+	return path, labtest.BuildRebound(context.Background(), filepath.Join("..", "..", ".."), path)
 })
 
 // reboundFolder is to be removed at the end; empty if nothing was built.

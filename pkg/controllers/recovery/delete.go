@@ -74,7 +74,7 @@ func (s *session) delete(verdict recovery.Verdict) {
 }
 
 func (s *session) recordDeletion(connection *connected, pod recovery.Pod, reason string) (err error) {
-	defer s.recoverTo(&err)
+	defer recoverTo(&err, s.logger)
 
 	return connection.RecordDeletion(connection.ctx, pod, reason, s.config.now())
 }
@@ -87,7 +87,7 @@ func (s *session) tryDelete(connection *connected, pod recovery.Pod) (result rec
 			result = recovery.ResultFailed
 		}
 	}()
-	defer s.recoverTo(&err)
+	defer recoverTo(&err, s.logger)
 
 	select {
 	case s.slots <- struct{}{}:

@@ -7,7 +7,6 @@ package recovery
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/cosi-project/runtime/pkg/controller"
@@ -157,11 +156,7 @@ func (rep *reporting) report(ctx context.Context) (wrote bool, err error) {
 
 // send makes a connection for the one report: they are few, and the certificate may have been rotated since the last.
 func (rep *reporting) send(ctx context.Context, node string, report specs.NodeReport) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
-		}
-	}()
+	defer recoverTo(&err, rep.logger)
 
 	connection, err := rep.config.connect(rep.config.kubeconfigPath)
 	if err != nil {

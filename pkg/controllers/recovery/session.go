@@ -173,7 +173,7 @@ func (s *session) fail(problem string) {
 //
 // A panic breaks it as well: machined is the machine's first process, and does not survive one in a goroutine.
 func (s *session) connect(ctx context.Context) (err error) {
-	defer s.recoverTo(&err)
+	defer recoverTo(&err, s.logger)
 
 	connection, err := s.config.connect(s.config.kubeconfigPath)
 	if err != nil {
@@ -265,7 +265,7 @@ func (s *session) readNode() {
 }
 
 func (s *session) updateNode(connection *connected) (err error) {
-	defer s.recoverTo(&err)
+	defer recoverTo(&err, s.logger)
 
 	node, err := connection.Node(connection.ctx, s.key.node)
 	if err != nil {
@@ -278,10 +278,10 @@ func (s *session) updateNode(connection *connected) (err error) {
 }
 
 // recoverTo turns a panic into an error, and logs where it came from.
-func (s *session) recoverTo(err *error) {
+func recoverTo(err *error, logger *zap.Logger) {
 	if p := recover(); p != nil {
 		*err = fmt.Errorf("panic: %v", p)
-		s.logger.Error("recovered from a panic", zap.Error(*err), zap.Stack("stack"))
+		logger.Error("recovered from a panic", zap.Error(*err), zap.Stack("stack"))
 	}
 }
 

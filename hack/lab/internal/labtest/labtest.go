@@ -24,11 +24,20 @@ func Rebound(t *testing.T, root string) string {
 
 	path := filepath.Join(t.TempDir(), "rebound")
 
-	if output, err := exec.CommandContext(t.Context(), "go", "build", "-C", root, "-o", path, "./cmd/rebound").CombinedOutput(); err != nil {
-		t.Fatalf("failed to build rebound: %v:\n%s", err, output)
+	if err := BuildRebound(t.Context(), root, path); err != nil {
+		t.Fatal(err)
 	}
 
 	return path
+}
+
+// BuildRebound does the same for who keeps the binary longer than a test.
+func BuildRebound(ctx context.Context, root, path string) error {
+	if output, err := exec.CommandContext(ctx, "go", "build", "-C", root, "-o", path, "./cmd/rebound").CombinedOutput(); err != nil {
+		return fmt.Errorf("failed to build rebound: %w:\n%s", err, output)
+	}
+
+	return nil
 }
 
 // Screen keeps what is written to it, and can be waited on. Its zero value is
