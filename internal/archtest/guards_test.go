@@ -41,7 +41,7 @@ var arrows = map[string][]string{
 	// The coordinator is a module of its own. Its core takes facts, as internal/recovery does, and knows no API types.
 	"cmd/rebound-coordinator": {"internal/reboot", "pkg/apis"},
 	"internal/reboot":         nil,
-	"pkg/apis":                nil,
+	"pkg/apis":                {"pkg/resources/recovery/specs"},
 
 	// An agent serves its resources as machined does.
 	"internal/talosapi": nil,

@@ -55,7 +55,7 @@ type NodeReport struct {
 // Report makes the report of a status. The message is cut to a bounded length, and what could steer a terminal is left out.
 func (s RecoveryStatus) Report(host Host) NodeReport {
 	return NodeReport{
-		Host: host, BootID: s.BootID, Phase: s.Phase, Message: printable(s.Message, maxReportMessage),
+		Host: host, BootID: s.BootID, Phase: s.Phase, Message: Printable(s.Message, maxReportMessage),
 		FinishedAt: s.FinishedAt.UTC().Truncate(time.Second),
 	}
 }
@@ -69,9 +69,9 @@ func ParseNodeReport(text string) (NodeReport, error) {
 		return NodeReport{}, fmt.Errorf("failed to parse annotation %q: %w", NodeAnnotation, err)
 	}
 
-	report.Host = Host(printable(string(report.Host), maxReportWord))
-	report.BootID = printable(report.BootID, maxReportWord)
-	report.Message = printable(report.Message, maxReportMessage)
+	report.Host = Host(Printable(string(report.Host), maxReportWord))
+	report.BootID = Printable(report.BootID, maxReportWord)
+	report.Message = Printable(report.Message, maxReportMessage)
 
 	return report, nil
 }
@@ -111,8 +111,8 @@ func (r NodeReport) ConditionMessage() string {
 	return fmt.Sprintf("boot %s: %s", r.BootID, r.Message)
 }
 
-// printable returns at most limit bytes of a text, without what is no printable character.
-func printable(text string, limit int) string {
+// Printable returns at most limit bytes of a text, without what is no printable character.
+func Printable(text string, limit int) string {
 	text = strings.Map(func(r rune) rune {
 		switch {
 		case r == utf8.RuneError:
