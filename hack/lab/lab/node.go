@@ -51,6 +51,7 @@ type Node struct {
 	config      machine.Config
 	agent       *Agent
 	metricsPort int
+	etcd        *machine.EtcdMember // nil for a worker
 
 	boots   int
 	booted  time.Time

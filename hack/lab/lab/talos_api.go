@@ -135,13 +135,17 @@ func (lab *Lab) join(ctx context.Context, node *Node) error {
 		OperatingSystem: "Talos (" + gendata.VersionTag + ")",
 	}
 
+	if node.etcd != nil {
+		member.TypedSpec().MachineType = machine.TypeControlPlane
+	}
+
 	if err := lab.talosAPI.members.Create(ctx, member); err != nil {
 		return fmt.Errorf("failed to create member %q: %w", node.name, err)
 	}
 
 	lab.nodes[node.name] = node
 
-	return nil
+	return lab.joinEtcd(node)
 }
 
 // resolve returns where the API is of a node that is called by its name or its

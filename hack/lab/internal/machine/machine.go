@@ -55,13 +55,15 @@ type machine struct {
 	logind *logind.Server
 	// signals are those that begin and cancel a shutdown.
 	signals chan os.Signal
+	// requestReboot begins the reboot, as SIGTERM does. It may be called again.
+	requestReboot context.CancelFunc
 
 	// watchers end with the kubelet.
 	watchers sync.WaitGroup
 }
 
-// Main boots a node and returns when it has been rebooted, which SIGTERM asks
-// for. Its only argument is the path of a configuration file.
+// Main boots a node and returns when it has been rebooted, which SIGTERM or a
+// client of its API asks for. Its only argument is the path of a configuration file.
 func Main(args []string) error {
 	booted := time.Now()
 
@@ -106,6 +108,9 @@ func logKubelet() error {
 
 // run lives from boot to reboot. The reboot begins when rebooting is done.
 func (machine *machine) run(rebooting context.Context) error {
+	rebooting, machine.requestReboot = context.WithCancel(rebooting)
+	defer machine.requestReboot()
+
 	// What the machine does goes on during the reboot: controllers included.
 	ctx, end := context.WithCancel(context.WithoutCancel(rebooting))
 	defer end()
