@@ -285,6 +285,10 @@ func (b *reboot) planTalosReboot() {
 	}
 
 	switch {
+	case !b.facts.TalosAPI:
+		b.waitForReturn(ReasonNoTalosAPI, "the node has not rebooted yet, and the coordinator has no talosconfig any more")
+
+		return
 	case ours && answer.InFlight:
 	case ours && answer.Refused:
 		b.giveUp(ReasonBlocked, "the Talos API has refused the reboot: %s", answer.Message)
