@@ -23,15 +23,19 @@ import (
 	"github.com/talos-rebound/rebound/internal/kube"
 )
 
-func main() {
+func main() { os.Exit(run()) }
+
+func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 
 	if err := newCommand().ExecuteContext(ctx); err != nil {
 		fmt.Fprintf(os.Stderr, "Error: %v\n", err)
-		stop()
-		os.Exit(1)
+
+		return 1
 	}
+
+	return 0
 }
 
 // options are the flags.
