@@ -32,6 +32,10 @@
 //	                                                ▼
 //	              NodeReportController (condition, annotation) · metrics · socket
 //
+// Reboots are coordinated through objects in the Kubernetes API (pkg/apis). An operator writes and follows them:
+//
+//	rebound reboot ──▶ internal/kubereboot ──▶ RebootBudget · RebootPolicy · NodeReboot
+//
 // # Folders
 //
 // Imports go one way, and a test keeps it so (internal/archtest): cmd, internal/cli, pkg/check and pkg/controllers,
@@ -43,6 +47,8 @@
 //   - internal/recovery: the decision, one pure function, Plan(facts, now)
 //   - internal/kube: the API server, seen with the node's identity
 //   - internal/kubecheck: what pkg/check does, asked of Kubernetes in place of Talos
+//   - internal/kubereboot: the objects of coordinated reboots, read, written and followed by whoever runs rebound reboot
+//   - internal/kubeconfig: the kubeconfig of whoever runs a command, for these two
 //   - cmd/rebound, internal/cli: the command for operators and for those who build Talos
 //   - internal/agent: the controller outside machined; host is where its inputs come from, metrics what Prometheus sees
 //   - internal/agent/platform, manifest, install: where a distribution keeps its files, what runs the agent, and how it
