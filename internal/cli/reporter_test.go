@@ -122,23 +122,23 @@ func TestOnATerminalLinesThatStayAreAboveTheLiveOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out terminal
 
-		reporter := cli.NewLiveReporter(&out, 40, 6)
+		reporter := cli.NewLiveReporter(&out, 60, 6)
 		defer reporter.Close()
 
 		reporter.Log("worker-a: Pending")
 		reporter.Show("waiting for worker-a")
 		reporter.Log("worker-a: Cordoned")
 		synctest.Wait()
-		assert.Equal(t, []string{"worker-a: Pending", "worker-a: Cordoned", "◳ waiting for worker-a", ""}, out.screen(40))
+		assert.Equal(t, []string{"worker-a: Pending", "worker-a: Cordoned", "◳ waiting for worker-a", ""}, out.screen(60))
 
 		time.Sleep(2500 * time.Millisecond)
 		synctest.Wait()
-		assert.Equal(t, []string{"worker-a: Pending", "worker-a: Cordoned", "◱ waiting for worker-a (2s)", ""}, out.screen(40))
+		assert.Equal(t, []string{"worker-a: Pending", "worker-a: Cordoned", "◱ waiting for worker-a (2s)", ""}, out.screen(60))
 
 		reporter.Log("worker-a: Done")
 		reporter.Finish("1 node rebooted")
 		synctest.Wait()
-		assert.Equal(t, []string{"worker-a: Pending", "worker-a: Cordoned", "worker-a: Done", "1 node rebooted", ""}, out.screen(40))
+		assert.Equal(t, []string{"worker-a: Pending", "worker-a: Cordoned", "worker-a: Done", "1 node rebooted", ""}, out.screen(60))
 	})
 }
 

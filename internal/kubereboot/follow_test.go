@@ -84,7 +84,7 @@ func TestFollowSeesEveryChange(t *testing.T) {
 	f := follow(t.Context(), t, client)
 	f.sees(t, "none")
 
-	api.SetReboot(named(node))
+	api.SetReboot(newReboot())
 	f.sees(t, "")
 
 	for _, phase := range []v1alpha1.Phase{v1alpha1.PhasePending, v1alpha1.PhaseCordoned, v1alpha1.PhaseDrained, v1alpha1.PhaseGranted} {
@@ -99,7 +99,7 @@ func TestFollowSeesEveryChange(t *testing.T) {
 	api.DeleteReboot(node)
 	f.sees(t, "none")
 
-	api.SetReboot(named(node, func(r *v1alpha1.NodeReboot) { r.Status.Phase = v1alpha1.PhaseDone }))
+	api.SetReboot(newReboot(func(r *v1alpha1.NodeReboot) { r.Status.Phase = v1alpha1.PhaseDone }))
 	f.sees(t, "Done")
 	f.ends(t, nil)
 }
@@ -108,7 +108,7 @@ func TestFollowOutlivesTheAPIServer(t *testing.T) {
 	t.Parallel()
 
 	api, client := start(t)
-	api.SetReboot(named(node))
+	api.SetReboot(newReboot())
 
 	f := follow(t.Context(), t, client)
 	f.sees(t, "")

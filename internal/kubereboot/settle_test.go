@@ -40,13 +40,13 @@ func open(t *testing.T, api *ctest.Kubernetes) *kubereboot.Client {
 	return client
 }
 
-func named(name string, change ...func(*v1alpha1.NodeReboot)) *v1alpha1.NodeReboot {
+func newReboot(changes ...func(*v1alpha1.NodeReboot)) *v1alpha1.NodeReboot {
 	reboot := &v1alpha1.NodeReboot{
 		TypeMeta:   metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "NodeReboot"},
-		ObjectMeta: metav1.ObjectMeta{Name: name, UID: "uid"},
+		ObjectMeta: metav1.ObjectMeta{Name: node, UID: "uid"},
 	}
 
-	for _, change := range change {
+	for _, change := range changes {
 		change(reboot)
 	}
 
@@ -74,7 +74,7 @@ func TestSettleCreatesChangesAndDeletes(t *testing.T) {
 
 	api, client := start(t)
 
-	made, err := client.Settle(t.Context(), node, nil, always(named(node)))
+	made, err := client.Settle(t.Context(), node, nil, always(newReboot()))
 	require.NoError(t, err)
 	assert.NotEmpty(t, made.UID)
 	assert.WithinDuration(t, time.Now(), made.CreationTimestamp.Time, time.Minute)
@@ -105,7 +105,7 @@ func TestSettleLeavesWhatOthersWrote(t *testing.T) {
 	t.Parallel()
 
 	api, client := start(t)
-	api.SetReboot(named(node, func(r *v1alpha1.NodeReboot) {
+	api.SetReboot(newReboot(func(r *v1alpha1.NodeReboot) {
 		r.Labels = map[string]string{"team": "infra", v1alpha1.OriginLabel: v1alpha1.OriginNode}
 		r.Spec.Priority, r.Spec.Suspend = new(int32(7)), true
 	}))
@@ -138,7 +138,7 @@ func TestSettleDecidesAgainOnceItIsGranted(t *testing.T) {
 	t.Parallel()
 
 	api, client := start(t)
-	api.SetReboot(named(node))
+	api.SetReboot(newReboot())
 	api.BeforeWrite(func() {
 		api.ChangeReboot(node, func(r *v1alpha1.NodeReboot) { r.Status.Phase = v1alpha1.PhaseGranted })
 	})
@@ -152,13 +152,13 @@ func TestSettleDoesNotDeleteAnotherOfThatName(t *testing.T) {
 	t.Parallel()
 
 	api, client := start(t)
-	api.SetReboot(named(node))
+	api.SetReboot(newReboot())
 
 	before := api.Reboot(node)
 
 	api.BeforeWrite(func() {
 		api.DeleteReboot(node)
-		api.SetReboot(named(node, func(r *v1alpha1.NodeReboot) { r.UID, r.Status.Phase = "another", v1alpha1.PhaseGranted }))
+		api.SetReboot(newReboot(func(r *v1alpha1.NodeReboot) { r.UID, r.Status.Phase = "another", v1alpha1.PhaseGranted }))
 	})
 
 	_, err := client.Settle(t.Context(), node, before, unlessGranted)
@@ -170,8 +170,8 @@ func TestSettleTakesWhatSomebodyElseMade(t *testing.T) {
 	t.Parallel()
 
 	for name, changes := range map[string]struct{ before, meanwhile *v1alpha1.NodeReboot }{
-		"created meanwhile": {meanwhile: named(node)},
-		"deleted meanwhile": {before: named(node)},
+		"created meanwhile": {meanwhile: newReboot()},
+		"deleted meanwhile": {before: newReboot()},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -194,7 +194,7 @@ func TestSettleTakesWhatSomebodyElseMade(t *testing.T) {
 			})
 
 			_, err := client.Settle(t.Context(), node, current, func(current *v1alpha1.NodeReboot) (*v1alpha1.NodeReboot, error) {
-				wanted := named(node)
+				wanted := newReboot()
 				if current != nil {
 					wanted = current.DeepCopy()
 				}
@@ -213,7 +213,7 @@ func TestAConflictThatNeverEndsIsAnError(t *testing.T) {
 	t.Parallel()
 
 	api, client := start(t)
-	api.SetReboot(named(node))
+	api.SetReboot(newReboot())
 
 	_, err := client.Settle(t.Context(), node, api.Reboot(node), func(current *v1alpha1.NodeReboot) (*v1alpha1.NodeReboot, error) {
 		api.ChangeReboot(node, func(r *v1alpha1.NodeReboot) { r.Status.Place++ })
@@ -271,7 +271,7 @@ func TestErrorsSayWhetherToTryAgain(t *testing.T) {
 	_, err = client.Pause(t.Context(), true)
 	assert.True(t, kubereboot.IsNotInstalled(err))
 
-	_, err = client.Settle(t.Context(), node, nil, always(named(node)))
+	_, err = client.Settle(t.Context(), node, nil, always(newReboot()))
 	assert.True(t, kubereboot.IsNotInstalled(err))
 
 	missing, err := client.Node(t.Context(), node)
