@@ -57,5 +57,8 @@ func (p RebootProgress) Over() bool { return p.over() }
 // Waiting names the nodes that are waited for.
 func (p RebootProgress) Waiting() string { return p.waiting() }
 
+// IsNews notes why the NodeReboots cannot be listed.
+func (p RebootProgress) IsNews(trouble error) bool { return p.isNews(trouble) }
+
 // Ended is the error of a wait that ended before.
 func (p RebootProgress) Ended(err error) error { return p.ended(err) }

@@ -43,7 +43,11 @@ func waitForReboots(ctx context.Context, client *kubereboot.Client, asked []v1al
 		reporter.Show("waiting for " + progress.waiting())
 
 		return false
-	}, func(trouble error) { reporter.Log(trouble.Error()) })
+	}, func(trouble error) {
+		if progress.isNews(trouble) {
+			reporter.Log(trouble.Error())
+		}
+	})
 	if err != nil {
 		return progress.ended(err)
 	}
@@ -54,6 +58,8 @@ func waitForReboots(ctx context.Context, client *kubereboot.Client, asked []v1al
 // rebootProgress is how far the reboots are that are waited for.
 type rebootProgress struct {
 	nodes map[string]*awaitedReboot
+	// trouble is why the NodeReboots cannot be listed; empty while they can.
+	trouble string
 }
 
 // awaitedReboot is a reboot that is waited for.
@@ -82,6 +88,8 @@ func newRebootProgress(asked []v1alpha1.NodeReboot) *rebootProgress {
 func (p *rebootProgress) take(reboots []v1alpha1.NodeReboot) []string {
 	var lines []string
 
+	p.trouble = ""
+
 	for _, name := range p.names() {
 		awaited := p.nodes[name]
 		if awaited.over() {
@@ -105,6 +113,14 @@ func (p *rebootProgress) take(reboots []v1alpha1.NodeReboot) []string {
 	}
 
 	return lines
+}
+
+// isNews notes why the NodeReboots cannot be listed, and tells whether that was for another reason the last time.
+func (p *rebootProgress) isNews(trouble error) bool {
+	was := p.trouble
+	p.trouble = trouble.Error()
+
+	return p.trouble != was
 }
 
 // judge says how far the reboot is, and whether it is the one that was asked for that is done: the object keeps the status of
@@ -162,6 +178,10 @@ func (p *rebootProgress) ended(err error) error {
 				left = append(left, name+": "+awaited.said)
 			}
 		}
+	}
+
+	if p.trouble != "" {
+		left = append(left, p.trouble)
 	}
 
 	if len(left) > 0 {

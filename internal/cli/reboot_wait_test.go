@@ -98,3 +98,21 @@ func TestAWaitThatEndsEarlySaysHowToCancel(t *testing.T) {
 	require.EqualError(t, progress.Ended(context.Canceled), "interrupted; the last that was seen: worker-b: Pending; "+
 		"worker-c: it waits for a coordinator to look at it; the requests stay, cancel them with: rebound reboot cancel worker-b worker-c")
 }
+
+func TestAnAPIServerThatIsAwayIsReportedOnce(t *testing.T) {
+	t.Parallel()
+
+	waiting := newReboot("worker-a", v1alpha1.PhasePending)
+	progress := cli.NewRebootProgress(waiting)
+	progress.Take(waiting)
+
+	away, refused := errors.New("connection refused"), errors.New("forbidden")
+
+	assert.True(t, progress.IsNews(away))
+	assert.False(t, progress.IsNews(away))
+	assert.True(t, progress.IsNews(refused))
+	require.ErrorContains(t, progress.Ended(context.Canceled), "interrupted; the last that was seen: worker-a: Pending; forbidden; the requests stay")
+
+	progress.Take(waiting)
+	assert.True(t, progress.IsNews(refused), "it had answered meanwhile")
+}
