@@ -37,7 +37,7 @@ func (request rebootRequest) ask(node string, current *v1alpha1.NodeReboot) (*v1
 		return nil, "", refusal{fmt.Errorf("%s: its last request is still being cancelled; ask again in a moment", node)}
 	case current.Status.Phase == "", isDone(current) && !isUnseen(current):
 		wanted := current.DeepCopy()
-		wanted.Spec = v1alpha1.NodeRebootSpec{RequestedAt: new(metav1.NewTime(request.now))}
+		wanted.Spec = v1alpha1.NodeRebootSpec{RequestedAt: request.at(current)}
 		request.apply(&wanted.Spec)
 		// What a person asks for does not go with the wish of the node.
 		delete(wanted.Labels, v1alpha1.OriginLabel)
@@ -59,6 +59,23 @@ func (request rebootRequest) ask(node string, current *v1alpha1.NodeReboot) (*v1
 
 		return wanted, said + ": " + describe(current), nil
 	}
+}
+
+// at is when another reboot is asked for. It is later than the request before, by which the two are told apart, though the
+// clock of this machine may be behind and the API keeps whole seconds.
+func (request rebootRequest) at(current *v1alpha1.NodeReboot) *metav1.Time {
+	at := request.now.Truncate(time.Second)
+	last := requestedAt(current).Time
+
+	if of := current.Status.RequestedAt; of != nil && of.After(last) {
+		last = of.Time
+	}
+
+	if !at.After(last) {
+		at = last.Add(time.Second)
+	}
+
+	return new(metav1.NewTime(at))
 }
 
 // apply puts what was given into a spec.

@@ -159,3 +159,28 @@ func TestANewRequestHasNoTimeOfItsOwn(t *testing.T) {
 		Spec:       v1alpha1.NodeRebootSpec{Priority: new(int32(5))},
 	}, wanted)
 }
+
+// TestAnotherRequestIsLaterThanTheLast is about a machine whose clock is behind, and about two requests in one second.
+func TestAnotherRequestIsLaterThanTheLast(t *testing.T) {
+	t.Parallel()
+
+	for name, test := range map[string]struct{ now, want time.Duration }{
+		"later":              {now: 2*time.Hour + 500*time.Millisecond, want: 2 * time.Hour},
+		"in the same second": {now: time.Hour + 900*time.Millisecond, want: time.Hour + time.Second},
+		"behind":             {now: time.Minute, want: time.Hour + time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			current := newReboot("worker-a", v1alpha1.PhaseDone, askedAnew(time.Hour), func(r *v1alpha1.NodeReboot) { r.Status.RequestedAt = after(time.Hour) })
+
+			wanted, _, err := cli.Ask(&current, 5, midnight.Add(test.now))
+			require.NoError(t, err)
+			assert.Equal(t, after(test.want), wanted.Spec.RequestedAt)
+
+			progress := cli.NewRebootProgress(*wanted)
+			progress.Take(*wanted)
+			assert.False(t, progress.Over(), "the last reboot is not this one")
+		})
+	}
+}
