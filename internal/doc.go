@@ -44,6 +44,8 @@
 //	       annotation: a reboot is wanted ◀── rebound agent on the node ◀── annotation: granted, for this boot
 //	                                          or the node's Talos API
 //
+// An operator writes and follows the same objects: rebound reboot ──▶ internal/kubereboot.
+//
 // # Folders
 //
 // Imports go one way, and a test keeps it so (internal/archtest): cmd, internal/cli, pkg/check and pkg/controllers,
@@ -58,6 +60,8 @@
 //   - internal/reboot: the decision about them, one pure function, Plan(facts, now)
 //   - cmd/rebound-coordinator: the coordinator, a module of its own; deploy has what a cluster needs for it
 //   - internal/kubecheck: what pkg/check does, asked of Kubernetes in place of Talos
+//   - internal/kubereboot: the objects of coordinated reboots, read, written and followed by whoever runs rebound reboot
+//   - internal/kubeconfig: the kubeconfig of whoever runs a command, for these two
 //   - cmd/rebound, internal/cli: the command for operators and for those who build Talos
 //   - internal/agent: the controller outside machined; host is where its inputs come from, metrics what Prometheus sees
 //   - internal/agent/platform, manifest, install: where a distribution keeps its files, what runs the agent, and how it
