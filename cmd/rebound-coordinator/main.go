@@ -6,9 +6,11 @@
 package main
 
 import (
+	"os"
+
 	_ "github.com/go-logr/zapr"
 	_ "github.com/siderolabs/talos/pkg/machinery/client"
-	_ "github.com/spf13/cobra"
+	"github.com/spf13/cobra"
 	_ "github.com/stretchr/testify/require"
 	_ "go.uber.org/zap"
 	_ "golang.org/x/sync/errgroup"
@@ -20,4 +22,11 @@ import (
 	_ "github.com/talos-rebound/rebound/pkg/apis/reboot/v1alpha1"
 )
 
-func main() {}
+func main() {
+	command := &cobra.Command{Use: "rebound-coordinator"}
+	command.AddCommand(newVersionCommand())
+
+	if err := command.Execute(); err != nil {
+		os.Exit(1)
+	}
+}
