@@ -90,6 +90,8 @@ func newCommand() *cobra.Command {
 	flags.StringVar(&o.config.Metrics, "metrics-listen", ":8080", "address of /metrics; 0 for none")
 	flags.StringVar(&o.logFormat, "log-format", log.FormatJSON, "json or console")
 
+	command.AddCommand(newVersionCommand())
+
 	return command
 }
 
