@@ -18,6 +18,8 @@ const (
 	// retryDelay is the time after the first reboot that failed until the next try. It doubles up to retryLimit.
 	retryDelay = 5 * time.Second
 	retryLimit = 5 * time.Minute
+	// rereadTime is the time between two tries to read the boot id.
+	rereadTime = time.Minute
 )
 
 // Facts is everything that a decision depends on.
@@ -129,6 +131,10 @@ type Plan struct {
 func Decide(facts Facts) Plan {
 	plan := facts.judge()
 	plan.Report = facts.report(plan)
+
+	if facts.BootID == "" {
+		plan.NextAt = facts.Now.Add(rereadTime)
+	}
 
 	// Without a boot id the report would say nothing to anybody, and without a Node it has no place.
 	plan.Write = facts.HasNode && facts.BootID != "" && plan.Report.String() != facts.Report

@@ -224,4 +224,3 @@ func (w *fileWatch) packages() []string {
 func isAbsent(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }
-
