@@ -36,7 +36,7 @@ var arrows = map[string][]string{
 
 	// What machined links may not lead to the agent: it does for a node that cannot be rebuilt what machined does for
 	// the others, and only it needs clients of D-Bus, Prometheus and inotify.
-	"internal/agent": {"pkg/controllers", "internal/talosapi"},
+	"internal/agent": {"pkg/controllers", "pkg/apis", "internal/talosapi"},
 
 	// The coordinator is a module of its own. Its core takes facts, as internal/recovery does, and knows no API types.
 	"cmd/rebound-coordinator": {"internal/reboot", "pkg/apis"},
