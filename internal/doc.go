@@ -42,9 +42,10 @@
 //	                                    (pure: no clock,                        │
 //	                                    no client)                              ▼
 //	       annotation: a reboot is wanted ◀── rebound agent on the node ◀── annotation: granted, for this boot
-//	                                          or the node's Talos API
+//	                                                   │
+//	       sentinel file or command ───────────────────┘└────▶ logind or a command
 //
-// An operator writes and follows the same objects: rebound reboot ──▶ internal/kubereboot.
+// On Talos the coordinator asks the node's Talos API to reboot. An operator writes and follows the same objects: rebound reboot ──▶ internal/kubereboot.
 //
 // # Folders
 //
@@ -55,7 +56,7 @@
 //   - pkg/controllers/recovery: the controller, and Controllers that makes it
 //   - pkg/check: the health check; Judge is apart from Fetch, and AllRecovered is for Talos
 //   - internal/recovery: the decision, one pure function, Plan(facts, now)
-//   - internal/kube: the API server, seen with the node's identity
+//   - internal/kube: the API server, seen with the node's identity; nodemeta is for the agent alone
 //   - pkg/apis/reboot/v1alpha1: the objects and annotations of coordinated reboots, data only
 //   - internal/reboot: the decision about them, one pure function, Plan(facts, now)
 //   - cmd/rebound-coordinator: the coordinator, a module of its own; deploy has what a cluster needs for it
@@ -64,6 +65,7 @@
 //   - internal/kubeconfig: the kubeconfig of whoever runs a command, for these two
 //   - cmd/rebound, internal/cli: the command for operators and for those who build Talos
 //   - internal/agent: the controller outside machined; host is where its inputs come from, metrics what Prometheus sees
+//   - internal/agent/reboot: the node's half of coordinated reboots; sentinel is what on the host asks for one
 //   - internal/agent/platform, manifest, install: where a distribution keeps its files, what runs the agent, and how it
 //     gets there
 //   - internal/embed: what puts rebound into a source tree of Talos
