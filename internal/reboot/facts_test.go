@@ -106,9 +106,7 @@ func noBudget(f *reboot.Facts) { f.Budget = nil }
 
 func noPolicy(f *reboot.Facts) { f.Policies = nil }
 
-func without(name string) func(*reboot.Facts) {
-	return func(f *reboot.Facts) { delete(f.Nodes, name) }
-}
+func noNode(f *reboot.Facts) { delete(f.Nodes, "a") }
 
 // holds gives the node a slot for its first attempt.
 func holds(name string) func(*reboot.Facts) {
@@ -154,8 +152,9 @@ func in(name string, phase reboot.Phase, ago time.Duration) func(*reboot.Facts) 
 	}
 }
 
-func status(name string, apply func(*reboot.Status)) func(*reboot.Facts) {
-	return asks(name, func(r *reboot.Reboot) { apply(&r.Status) })
+// status changes that of the NodeReboot of node a.
+func status(apply func(*reboot.Status)) func(*reboot.Facts) {
+	return asks("a", func(r *reboot.Reboot) { apply(&r.Status) })
 }
 
 func talosAPI(f *reboot.Facts) { f.TalosAPI = true }
@@ -194,9 +193,9 @@ var (
 	open   = podBudget(reboot.PodBudget{Current: true, Healthy: true, Allowed: 1})
 )
 
-// tried is what is known of the tries to evict a pod.
-func tried(name string, eviction reboot.Eviction) func(*reboot.Facts) {
-	return func(f *reboot.Facts) { f.Evictions[name] = eviction }
+// tried is what is known of the tries to evict pod web.
+func tried(eviction reboot.Eviction) func(*reboot.Facts) {
+	return func(f *reboot.Facts) { f.Evictions["web"] = eviction }
 }
 
 // told puts a decision into words: what comes next for a node, who holds a slot, and what else there is to do. Messages are
@@ -239,11 +238,14 @@ func told(decision reboot.Decision, name string) string {
 		add("wish %s%s", wish.Node, wish.UID)
 	}
 
-	for word, names := range map[string][]string{
-		"checks": decision.Checks, "strays": decision.Strays, "withdrawn": decision.Withdrawn,
+	for _, list := range []struct {
+		word  string
+		names []string
+	}{
+		{"checks", decision.Checks}, {"strays", decision.Strays}, {"withdrawn", decision.Withdrawn},
 	} {
-		if len(names) > 0 {
-			add("%s %s", word, strings.Join(names, " "))
+		if len(list.names) > 0 {
+			add("%s %s", list.word, strings.Join(list.names, " "))
 		}
 	}
 

@@ -22,7 +22,7 @@ func restored(n *reboot.Node) {
 func ungranted(n *reboot.Node) { n.GrantUID, n.GrantBootID = "", "" }
 
 func settled(ago time.Duration) func(*reboot.Facts) {
-	return status("a", func(s *reboot.Status) { s.SettledSince = now.Add(-ago) })
+	return status(func(s *reboot.Status) { s.SettledSince = now.Add(-ago) })
 }
 
 // TestAStep has every transition of a reboot that is under way, and what is done in it.
@@ -53,7 +53,8 @@ func TestAStep(t *testing.T) {
 			"Cordoned Draining, evict web, finalizer, slot ua/1 Cordoned", 5 * minute,
 		},
 		{
-			"Cordoned ends when the pods have left", given{in("a", reboot.PhaseCordoned, minute)},
+			"Cordoned ends when the pods have left",
+			given{in("a", reboot.PhaseCordoned, minute)},
 			"Drained Delayed, finalizer, slot ua/1 Cordoned", 0,
 		},
 		{
@@ -72,19 +73,23 @@ func TestAStep(t *testing.T) {
 			"Back RebootedByItself, finalizer, slot ua/1 Cordoned", 0,
 		},
 		{
-			"Drained grants nothing yet, but says that it will", given{in("a", reboot.PhaseDrained, 0)},
+			"Drained grants nothing yet, but says that it will",
+			given{in("a", reboot.PhaseDrained, 0)},
 			"Granted Rebooting, finalizer, slot ua/1 Drained", 0,
 		},
 		{
-			"Drained waits for the delay", given{in("a", reboot.PhaseDrained, 0), policy(func(p *reboot.Policy) { p.Delay = minute })},
+			"Drained waits for the delay",
+			given{in("a", reboot.PhaseDrained, 0), policy(func(p *reboot.Policy) { p.Delay = minute })},
 			"Drained Delayed, finalizer, slot ua/1 Drained", minute,
 		},
 		{
-			"Drained goes back to pods that have come since", given{in("a", reboot.PhaseDrained, 0), runs(pod("web"))},
+			"Drained goes back to pods that have come since",
+			given{in("a", reboot.PhaseDrained, 0), runs(pod("web"))},
 			"Cordoned, finalizer, slot ua/1 Drained", 0,
 		},
 		{
-			"Drained goes back to Cordoned if a foreign cordon was lifted", given{in("a", reboot.PhaseDrained, 0), node("a", uncordoned)},
+			"Drained goes back to Cordoned if a foreign cordon was lifted",
+			given{in("a", reboot.PhaseDrained, 0), node("a", uncordoned)},
 			"Cordoned, finalizer, slot ua/1 Drained", 0,
 		},
 		{
@@ -98,7 +103,8 @@ func TestAStep(t *testing.T) {
 			"Back RebootedByItself, finalizer, slot ua/1 Drained", 0,
 		},
 		{
-			"Granted writes the grant", given{in("a", reboot.PhaseGranted, 0), node("a", ungranted)},
+			"Granted writes the grant",
+			given{in("a", reboot.PhaseGranted, 0), node("a", ungranted)},
 			"Granted Rebooting, grant a1, finalizer, slot ua/1 Granted", 15 * minute,
 		},
 		{
@@ -107,11 +113,13 @@ func TestAStep(t *testing.T) {
 			"Granted Rebooting, grant a1, finalizer, slot ua/1 Granted", 15 * minute,
 		},
 		{
-			"Granted waits for the reboot", given{in("a", reboot.PhaseGranted, 10*minute)},
+			"Granted waits for the reboot",
+			given{in("a", reboot.PhaseGranted, 10*minute)},
 			"Granted Rebooting, finalizer, slot ua/1 Granted", 5 * minute,
 		},
 		{
-			"Granted keeps the slot of a node that does not reboot", given{in("a", reboot.PhaseGranted, 15*minute)},
+			"Granted keeps the slot of a node that does not reboot",
+			given{in("a", reboot.PhaseGranted, 15*minute)},
 			"Granted NotBack, finalizer, slot ua/1 Granted", 0,
 		},
 		{
@@ -125,15 +133,18 @@ func TestAStep(t *testing.T) {
 			"Back NotReady, finalizer, slot ua/1 Granted", 0,
 		},
 		{
-			"Back begins to watch a node that is whole", given{in("a", reboot.PhaseBack, minute)},
+			"Back begins to watch a node that is whole",
+			given{in("a", reboot.PhaseBack, minute)},
 			"Back Settling, finalizer, slot ua/1 Back", minute / 2,
 		},
 		{
-			"Back watches on", given{in("a", reboot.PhaseBack, minute), settled(10 * time.Second)},
+			"Back watches on",
+			given{in("a", reboot.PhaseBack, minute), settled(10 * time.Second)},
 			"Back Settling, finalizer, slot ua/1 Back", 20 * time.Second,
 		},
 		{
-			"Back gives the node back once it has settled", given{in("a", reboot.PhaseBack, minute), settled(minute)},
+			"Back gives the node back once it has settled",
+			given{in("a", reboot.PhaseBack, minute), settled(minute)},
 			"Back, restore ua/1, finalizer, slot ua/1 Back", 0,
 		},
 		{
@@ -182,7 +193,8 @@ func TestAStep(t *testing.T) {
 			"Back NotBack, finalizer, slot ua/1 Back", 0,
 		},
 		{
-			"Back goes on by itself when such a node is whole after all", given{in("a", reboot.PhaseBack, 15*minute)},
+			"Back goes on by itself when such a node is whole after all",
+			given{in("a", reboot.PhaseBack, 15*minute)},
 			"Back Settling, finalizer, slot ua/1 Back", minute / 2,
 		},
 		{
@@ -191,7 +203,8 @@ func TestAStep(t *testing.T) {
 			"Back Settling, finalizer, slot ua/1 Back", minute / 2,
 		},
 		{
-			"Restoring gives the node back", given{in("a", reboot.PhaseRestoring, 0)},
+			"Restoring gives the node back",
+			given{in("a", reboot.PhaseRestoring, 0)},
 			"Restoring, restore ua/1, finalizer, slot ua/1 Restoring", 0,
 		},
 		{
@@ -210,7 +223,8 @@ func TestAStep(t *testing.T) {
 			"Restoring, restore ua/1, finalizer, slot ua/1 Restoring", 0,
 		},
 		{
-			"Restoring ends without the node", given{in("a", reboot.PhaseRestoring, 0), without("a")},
+			"Restoring ends without the node",
+			given{in("a", reboot.PhaseRestoring, 0), noNode},
 			"Pending, finalizer, slot ua/1 Restoring", 0,
 		},
 		{
@@ -222,7 +236,7 @@ func TestAStep(t *testing.T) {
 			"Done is asked for anew and waits for the cooldown",
 			given{
 				in("a", reboot.PhaseDone, 0), node("a", restored), asks("a", func(r *reboot.Reboot) { r.RequestedAt = now }),
-				status("a", func(s *reboot.Status) { s.Results = []reboot.Result{{Rebooted: true, FinishedAt: now}} }),
+				status(func(s *reboot.Status) { s.Results = []reboot.Result{{Rebooted: true, FinishedAt: now}} }),
 			},
 			"Pending Cooldown", time.Hour,
 		},
@@ -247,7 +261,7 @@ func TestUntilItIsGranted(t *testing.T) {
 		facts  given
 		reason reboot.Reason
 	}{
-		{"a node that is gone brings it back", given{without("a")}, reboot.ReasonNodeMissing},
+		{"a node that is gone brings it back", given{noNode}, reboot.ReasonNodeMissing},
 		{"a deleted NodeReboot brings it back", given{asks("a", func(r *reboot.Reboot) { r.Deleting = true })}, reboot.ReasonDeleted},
 		{"a suspended NodeReboot brings it back", given{asks("a", func(r *reboot.Reboot) { r.Suspend = true })}, reboot.ReasonSuspended},
 		{"a wish that is withdrawn brings it back", given{asks("a", func(r *reboot.Reboot) { r.FromNode = true })}, reboot.ReasonWithdrawn},
@@ -261,11 +275,13 @@ func TestUntilItIsGranted(t *testing.T) {
 		{"a talosconfig that is gone brings it back", given{policy(func(p *reboot.Policy) { p.Method = reboot.MethodTalosAPI })}, reboot.ReasonNoTalosAPI},
 		{"a later time brings it back", given{asks("a", func(r *reboot.Reboot) { r.NotBefore = now.Add(1) })}, reboot.ReasonNotBefore},
 		{
-			"the end of the window brings it back", given{policy(func(p *reboot.Policy) { p.Windows = []reboot.Window{{Start: 11 * 60, End: 12 * 60}} })},
+			"the end of the window brings it back",
+			given{policy(func(p *reboot.Policy) { p.Windows = []reboot.Window{{Start: 11 * 60, End: 12 * 60}} })},
 			reboot.ReasonOutsideWindow,
 		},
 		{
-			"a gate that closes brings it back", given{policy(func(p *reboot.Policy) { p.Conditions = map[string]string{"Calm": "True"} })},
+			"a gate that closes brings it back",
+			given{policy(func(p *reboot.Policy) { p.Conditions = map[string]string{"Calm": "True"} })},
 			reboot.ReasonGateClosed,
 		},
 		{
@@ -309,10 +325,10 @@ func TestAGrantThatWasWrittenAfterItWasGivenUpStands(t *testing.T) {
 
 	granted := node("a", func(n *reboot.Node) { n.GrantUID, n.GrantBootID = "ua", "a1" })
 
-	testPlan(t, given{in("a", reboot.PhaseRestoring, 0), status("a", func(s *reboot.Status) { s.Reason = reboot.ReasonPaused }), granted},
+	testPlan(t, given{in("a", reboot.PhaseRestoring, 0), status(func(s *reboot.Status) { s.Reason = reboot.ReasonPaused }), granted},
 		"Granted Rebooting, finalizer, slot ua/1 Restoring")
 	// The machine has said no: nothing will come of it.
-	testPlan(t, given{in("a", reboot.PhaseRestoring, 0), status("a", func(s *reboot.Status) { s.Reason = reboot.ReasonBlocked }), granted},
+	testPlan(t, given{in("a", reboot.PhaseRestoring, 0), status(func(s *reboot.Status) { s.Reason = reboot.ReasonBlocked }), granted},
 		"Restoring Blocked, restore ua/1, finalizer, slot ua/1 Restoring")
 }
 
@@ -339,7 +355,7 @@ func TestANodeThatIsGoneIsWaitedForNoMore(t *testing.T) {
 	t.Parallel()
 
 	for _, phase := range []reboot.Phase{reboot.PhaseGranted, reboot.PhaseBack} {
-		testPlan(t, given{in("a", phase, 0), without("a")}, "Restoring NodeMissing, finalizer, slot ua/1 "+string(phase))
+		testPlan(t, given{in("a", phase, 0), noNode}, "Restoring NodeMissing, finalizer, slot ua/1 "+string(phase))
 	}
 }
 

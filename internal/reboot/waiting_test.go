@@ -20,7 +20,7 @@ func TestAReboot(t *testing.T) {
 	const hour = time.Hour
 
 	rebooted := func(ago time.Duration) func(*reboot.Facts) {
-		return status("a", func(s *reboot.Status) {
+		return status(func(s *reboot.Status) {
 			s.Results = []reboot.Result{
 				{Reason: reboot.ReasonBlocked, FinishedAt: now},
 				{Rebooted: true, FinishedAt: now.Add(-ago)},
@@ -40,15 +40,18 @@ func TestAReboot(t *testing.T) {
 			"Pending Next, slot ua/1 Pending", "it takes a slot", 0,
 		},
 		{
-			"of a node that is missing waits", given{without("a")},
+			"of a node that is missing waits",
+			given{noNode},
 			"Pending NodeMissing", "there is no node a", 0,
 		},
 		{
-			"that was deleted does not begin", given{asks("a", func(r *reboot.Reboot) { r.Deleting = true })},
+			"that was deleted does not begin",
+			given{asks("a", func(r *reboot.Reboot) { r.Deleting = true })},
 			"Pending Deleted", "the NodeReboot was deleted", 0,
 		},
 		{
-			"that is suspended waits", given{asks("a", func(r *reboot.Reboot) { r.Suspend = true })},
+			"that is suspended waits",
+			given{asks("a", func(r *reboot.Reboot) { r.Suspend = true })},
 			"Pending Suspended", "spec.suspend is set", 0,
 		},
 		{
@@ -62,39 +65,48 @@ func TestAReboot(t *testing.T) {
 			"Pending Next, slot ua/1 Pending", "it takes a slot", 0,
 		},
 		{
-			"without a budget waits", given{noBudget},
+			"without a budget waits",
+			given{noBudget},
 			"Pending NoBudget", "there is no RebootBudget named default", 0,
 		},
 		{
-			"waits while the budget is paused", given{budget(func(b *reboot.Budget) { b.Paused = true })},
+			"waits while the budget is paused",
+			given{budget(func(b *reboot.Budget) { b.Paused = true })},
 			"Pending Paused", "spec.paused of the RebootBudget is set", 0,
 		},
 		{
-			"without a policy waits", given{noPolicy},
+			"without a policy waits",
+			given{noPolicy},
 			"Pending NoPolicy", "no RebootPolicy selects the node", 0,
 		},
 		{
-			"that no policy selects waits", given{node("a", func(n *reboot.Node) { n.Policies = nil })},
+			"that no policy selects waits",
+			given{node("a", func(n *reboot.Node) { n.Policies = nil })},
 			"Pending NoPolicy", "no RebootPolicy selects the node", 0,
 		},
 		{
-			"with a policy that is wrong waits", given{policy(func(p *reboot.Policy) { p.Error = "unknown zone" })},
+			"with a policy that is wrong waits",
+			given{policy(func(p *reboot.Policy) { p.Error = "unknown zone" })},
 			"Pending PolicyInvalid", "RebootPolicy all: unknown zone", 0,
 		},
 		{
-			"of a node that is taken away waits", given{node("a", func(n *reboot.Node) { n.Leaving = "a taint" })},
+			"of a node that is taken away waits",
+			given{node("a", func(n *reboot.Node) { n.Leaving = "a taint" })},
 			"Pending NodeLeaving", "the node is being taken away: a taint", 0,
 		},
 		{
-			"of a node that is not to be disrupted waits", given{node("a", func(n *reboot.Node) { n.Kept = "a mark" })},
+			"of a node that is not to be disrupted waits",
+			given{node("a", func(n *reboot.Node) { n.Kept = "a mark" })},
 			"Pending DoNotDisrupt", "the node is marked with a mark", 0,
 		},
 		{
-			"without an agent waits", given{node("a", func(n *reboot.Node) { n.Agent = reboot.Agent{} })},
+			"without an agent waits",
+			given{node("a", func(n *reboot.Node) { n.Agent = reboot.Agent{} })},
 			"Pending NoAgent", "no agent of rebound that may reboot the node has reported in its present boot", 0,
 		},
 		{
-			"waits for an agent that has reported in another boot", given{node("a", func(n *reboot.Node) { n.Agent.BootID = "a0" })},
+			"waits for an agent that has reported in another boot",
+			given{node("a", func(n *reboot.Node) { n.Agent.BootID = "a0" })},
 			"Pending NoAgent", "no agent of rebound that may reboot the node has reported in its present boot", 0,
 		},
 		{
@@ -103,35 +115,41 @@ func TestAReboot(t *testing.T) {
 			"Pending NoAgent", "the node runs Talos: give the coordinator a talosconfig", 0,
 		},
 		{
-			"through the Talos API waits for a talosconfig", given{policy(func(p *reboot.Policy) { p.Method = reboot.MethodTalosAPI })},
+			"through the Talos API waits for a talosconfig",
+			given{policy(func(p *reboot.Policy) { p.Method = reboot.MethodTalosAPI })},
 			"Pending NoTalosAPI", "RebootPolicy all wants the Talos API, and the coordinator has no talosconfig", 0,
 		},
 		{
-			"waits until its time", given{asks("a", func(r *reboot.Reboot) { r.NotBefore = now.Add(hour) })},
+			"waits until its time",
+			given{asks("a", func(r *reboot.Reboot) { r.NotBefore = now.Add(hour) })},
 			"Pending NotBefore", "not before 2026-03-02T13:00:00Z", hour,
 		},
 		{
-			"of a node that is not Ready waits", given{node("a", func(n *reboot.Node) { n.Ready = false })},
+			"of a node that is not Ready waits",
+			given{node("a", func(n *reboot.Node) { n.Ready = false })},
 			"Pending NodeNotReady", "the node is not Ready, so its pods could not end in good order", 0,
 		},
 		{
-			"waits for the cooldown, whatever was given up since", given{rebooted(20 * time.Minute)},
+			"waits for the cooldown, whatever was given up since",
+			given{rebooted(20 * time.Minute)},
 			"Pending Cooldown", "rebooted at 2026-03-02T11:40:00Z; not again before 2026-03-02T12:40:00Z", 40 * time.Minute,
 		},
 		{
-			"begins at the end of the cooldown", given{rebooted(hour)},
+			"begins at the end of the cooldown",
+			given{rebooted(hour)},
 			"Pending Next, slot ua/1 Pending", "it takes a slot", 0,
 		},
 		{
 			"that was given up waits for its next attempt, and says why",
-			given{status("a", func(s *reboot.Status) {
+			given{status(func(s *reboot.Status) {
 				s.FailedAttempts, s.NextAttemptAt = 2, now.Add(time.Minute)
 				s.Results = []reboot.Result{{Message: "pod shop/db"}}
 			})},
 			"Pending BackOff", "given up 2 time(s), next attempt at 2026-03-02T12:01:00Z: pod shop/db", time.Minute,
 		},
 		{
-			"waits for its window", given{policy(func(p *reboot.Policy) { p.Windows = []reboot.Window{{Start: 13 * 60, End: 14 * 60}} })},
+			"waits for its window",
+			given{policy(func(p *reboot.Policy) { p.Windows = []reboot.Window{{Start: 13 * 60, End: 14 * 60}} })},
 			"Pending OutsideWindow", "the next window in which the drain fits opens at 2026-03-02T13:00:00Z", hour,
 		},
 		{
@@ -150,7 +168,8 @@ func TestAReboot(t *testing.T) {
 			"Pending Next, slot ua/1 Pending", "it takes a slot", hour,
 		},
 		{
-			"waits for a condition of its node", given{policy(func(p *reboot.Policy) { p.Conditions = map[string]string{"Calm": "True"} })},
+			"waits for a condition of its node",
+			given{policy(func(p *reboot.Policy) { p.Conditions = map[string]string{"Calm": "True"} })},
 			"Pending GateClosed", "the node's condition Calm is not True", 0,
 		},
 		{
@@ -159,7 +178,8 @@ func TestAReboot(t *testing.T) {
 			"Pending Quorum", "control plane b is not Ready", 0,
 		},
 		{
-			"that a budget blocks takes no slot", given{runs(pod("web", guarded)), closed},
+			"that a budget blocks takes no slot",
+			given{runs(pod("web", guarded)), closed},
 			"Pending Blocked", "pod shop/web: PodDisruptionBudget shop/web allows no disruption now", 0,
 		},
 		{
@@ -168,15 +188,18 @@ func TestAReboot(t *testing.T) {
 			"Pending Blocked", "the Talos API cannot be used: no route", 30 * time.Second,
 		},
 		{
-			"asks the Talos API first", given{talosAPI, node("a", func(n *reboot.Node) { n.Talos = true })},
+			"asks the Talos API first",
+			given{talosAPI, node("a", func(n *reboot.Node) { n.Talos = true })},
 			"Pending Checking, checks a", "asking the Talos API", 0,
 		},
 		{
-			"without a slot says who has it", given{in("b", reboot.PhaseGranted, time.Minute)},
+			"without a slot says who has it",
+			given{in("b", reboot.PhaseGranted, time.Minute)},
 			"Pending NoSlot, slot ub/1 Granted", "the RebootBudget allows 1 at a time: b is granted", 14 * time.Minute,
 		},
 		{
-			"with a slot gets its finalizer first", given{holds("a")},
+			"with a slot gets its finalizer first",
+			given{holds("a")},
 			"Pending Next, finalizer, slot ua/1 Pending", "it has a slot", 0,
 		},
 		{
@@ -185,7 +208,8 @@ func TestAReboot(t *testing.T) {
 			"Pending Next, slot ua/1 Pending, strays a", "what an earlier attempt has left is being removed", 0,
 		},
 		{
-			"with a slot and a finalizer begins", given{holds("a"), asks("a", func(r *reboot.Reboot) { r.Finalizer = true })},
+			"with a slot and a finalizer begins",
+			given{holds("a"), asks("a", func(r *reboot.Reboot) { r.Finalizer = true })},
 			"Cordoned Draining, finalizer, slot ua/1 Pending", "the node is being cordoned", 0,
 		},
 		{
@@ -210,7 +234,7 @@ func TestForceStandsAboveAllThatConcernsOnlyTheNode(t *testing.T) {
 
 	testPlan(t, given{
 		asks("a", func(r *reboot.Reboot) { r.Force = true }),
-		status("a", func(s *reboot.Status) {
+		status(func(s *reboot.Status) {
 			s.NextAttemptAt, s.Results = now.Add(time.Minute), []reboot.Result{{Rebooted: true, FinishedAt: now}}
 		}),
 		node("a", func(n *reboot.Node) { n.Ready, n.Kept = false, "a mark" }),
