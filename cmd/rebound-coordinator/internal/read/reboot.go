@@ -52,7 +52,8 @@ func rebootFacts(object *v1alpha1.NodeReboot) reboot.Reboot {
 		NotBefore:   timeOf(object.Spec.NotBefore),
 		Suspend:     object.Spec.Suspend,
 		Force:       object.Spec.Force,
-		RequestedAt: timeOf(object.Spec.RequestedAt),
+		// The API server keeps a fraction of a second that a person has written, and the status cannot say it back.
+		RequestedAt: timeOf(object.Spec.RequestedAt).Truncate(time.Second),
 		Status:      StatusFacts(&object.Status),
 	}
 
