@@ -149,7 +149,7 @@ func (r *Reader) readReboots(ctx context.Context, snapshot *Snapshot) error {
 
 	for _, object := range reboots {
 		snapshot.Reboots[object.Name] = object
-		snapshot.Facts.Reboots[object.Name] = rebootFacts(object)
+		snapshot.Facts.Reboots[object.Name] = RebootFacts(object)
 	}
 
 	return nil
