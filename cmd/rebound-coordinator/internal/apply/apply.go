@@ -100,24 +100,26 @@ func (r *results) add(err error) {
 
 	switch {
 	case err == nil:
-	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
+	case apierrors.IsConflict(err), apierrors.IsNotFound(err), errors.Is(err, errUnseen):
 		r.stale = true
 	default:
 		r.errs = append(r.errs, err)
 	}
 }
 
+// errUnseen says that a NodeReboot is there which a decision has not seen.
+var errUnseen = errors.New("the cache does not have it yet")
+
 // writeBudget writes who holds a slot. What is not in the cache may have been made just now, so before its slot is given
-// away the API server is asked.
+// back the API server is asked. If it is there, somebody else may have got that slot in this decision, and nothing of it is
+// written.
 func (a *Applier) writeBudget(ctx context.Context, s *read.Snapshot, d *reboot.Decision) error {
 	if s.Budget == nil {
 		return nil
 	}
 
-	holders := maps.Clone(d.Holders)
-
 	for name, holder := range s.Facts.Budget.Holders {
-		if _, keeps := holders[name]; keeps || s.Facts.Reboots[name].UID == holder.UID {
+		if _, keeps := d.Holders[name]; keeps || s.Facts.Reboots[name].UID == holder.UID {
 			continue
 		}
 
@@ -127,14 +129,14 @@ func (a *Applier) writeBudget(ctx context.Context, s *read.Snapshot, d *reboot.D
 		}
 
 		if live != nil && string(live.UID) == holder.UID {
-			holders[name] = holder
+			return fmt.Errorf("failed to give back the slot of NodeReboot %q: %w", name, errUnseen)
 		}
 	}
 
 	status := v1alpha1.RebootBudgetStatus{Waiting: int32(d.Waiting)}
 
-	for _, name := range slices.Sorted(maps.Keys(holders)) {
-		status.Holders = append(status.Holders, holderObject(name, holders[name]))
+	for _, name := range slices.Sorted(maps.Keys(d.Holders)) {
+		status.Holders = append(status.Holders, holderObject(name, d.Holders[name]))
 	}
 
 	if equality.Semantic.DeepEqual(s.Budget.Status, status) {
@@ -235,10 +237,12 @@ func (a *Applier) cordon(ctx context.Context, node *corev1.Node, mark string) er
 
 // restore takes away what is ours: the grant, and the cordon if it bears our mark.
 func (a *Applier) restore(ctx context.Context, node *corev1.Node, mark string) error {
-	patch := map[string]any{
-		"metadata": map[string]any{"annotations": map[string]any{
-			v1alpha1.CordonAnnotation: nil, v1alpha1.GrantAnnotation: nil, v1alpha1.RestoredAnnotation: mark,
-		}},
+	annotations := map[string]any{v1alpha1.CordonAnnotation: nil, v1alpha1.GrantAnnotation: nil}
+	patch := map[string]any{"metadata": map[string]any{"annotations": annotations}}
+
+	// A grant that was left behind is that of no attempt that is known.
+	if mark != "" {
+		annotations[v1alpha1.RestoredAnnotation] = mark
 	}
 
 	if node.Annotations[v1alpha1.CordonAnnotation] != "" {

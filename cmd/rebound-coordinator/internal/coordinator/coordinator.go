@@ -160,7 +160,15 @@ func (c *Config) add(ctx context.Context, manager ctrl.Manager) error {
 	objects := store.New(manager.GetClient(), manager.GetAPIReader())
 	told := &teller{recorder: manager.GetEventRecorder(UserAgent), metrics: newMetrics(), logger: c.Logger}
 	news := newNews()
-	evictor := apply.NewEvictor(manager.GetClient(), c.Evictions, news.tell, c.Logger.Named("evict"))
+
+	evictions, err := client.New(apply.WithoutRetries(manager.GetConfig()), client.Options{
+		Scheme: manager.GetScheme(), Mapper: manager.GetRESTMapper(),
+	})
+	if err != nil {
+		return fmt.Errorf("failed to make a client: %w", err)
+	}
+
+	evictor := apply.NewEvictor(evictions, c.Evictions, news.tell, c.Logger.Named("evict"))
 
 	r := &reconciler{
 		store:   objects,

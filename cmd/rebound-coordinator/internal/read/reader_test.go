@@ -121,15 +121,6 @@ func TestTheBudgetIsTheOneNamedDefault(t *testing.T) {
 func TestPodsAreReadOfNodesWithSomethingToDo(t *testing.T) {
 	t.Parallel()
 
-	objects := []client.Object{
-		newNode("waiting"), newNode("done"), newNode("idle"), newNode("control", "node-role.kubernetes.io/control-plane"),
-		newReboot("waiting", v1alpha1.PhasePending), newReboot("done", v1alpha1.PhaseDone), newReboot("gone", v1alpha1.PhasePending),
-	}
-
-	for _, node := range []string{"waiting", "done", "idle", "control", "gone"} {
-		objects = append(objects, newPod(node, "shop", "on-"+node, nil))
-	}
-
 	ready := newPod("control", "kube-system", "etcd-control", map[string]string{"component": "etcd"})
 	ready.Annotations = map[string]string{corev1.MirrorPodAnnotationKey: ""}
 	ready.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
@@ -140,7 +131,11 @@ func TestPodsAreReadOfNodesWithSomethingToDo(t *testing.T) {
 	notStatic := ready.DeepCopy()
 	notStatic.Name, notStatic.Annotations = "etcd-of-somebody", nil
 
-	snapshot := mustRead(t, append(objects, ready, unready, notStatic)...)
+	snapshot := mustRead(t,
+		newNode("waiting"), newNode("done"), newNode("idle"), newNode("control", "node-role.kubernetes.io/control-plane"),
+		newReboot("waiting", v1alpha1.PhasePending), newReboot("done", v1alpha1.PhaseDone), newReboot("gone", v1alpha1.PhasePending),
+		newPod("waiting", "shop", "on-waiting", nil), newPod("done", "shop", "on-done", nil), newPod("idle", "shop", "on-idle", nil),
+		newPod("control", "shop", "on-control", nil), newPod("gone", "shop", "on-gone", nil), ready, unready, notStatic)
 
 	require.Len(t, snapshot.Facts.Pods, 1)
 	require.Len(t, snapshot.Facts.Pods["waiting"], 1)

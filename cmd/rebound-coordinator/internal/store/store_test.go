@@ -116,14 +116,14 @@ func newNode(name string, uid types.UID) *corev1.Node {
 	return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, UID: uid}}
 }
 
-func newReboot(name string, uid types.UID) *v1alpha1.NodeReboot {
-	return &v1alpha1.NodeReboot{ObjectMeta: metav1.ObjectMeta{Name: name, UID: uid}}
+func newReboot(uid types.UID) *v1alpha1.NodeReboot {
+	return &v1alpha1.NodeReboot{ObjectMeta: metav1.ObjectMeta{Name: "a", UID: uid}}
 }
 
 func TestOwnWritesAreReadBackBeforeTheCacheHasThem(t *testing.T) {
 	t.Parallel()
 
-	c := newCluster(t, newNode("a", "n1"), newReboot("a", "r1"),
+	c := newCluster(t, newNode("a", "n1"), newReboot("r1"),
 		&v1alpha1.RebootBudget{ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.RebootBudgetName, UID: "b1"}})
 
 	require.NoError(t, c.mark(t.Context(), c.node(t), "r1/1"))
@@ -190,13 +190,13 @@ func TestAVersionOfTenIsNewerThanOneOfNine(t *testing.T) {
 func TestAnObjectThatWasMadeAnewIsAnother(t *testing.T) {
 	t.Parallel()
 
-	c := newCluster(t, newReboot("a", "r1"))
+	c := newCluster(t, newReboot("r1"))
 
 	old := c.reboot(t)
 	require.NoError(t, c.setPhase(t.Context(), old, v1alpha1.PhaseCordoned))
 
-	require.NoError(t, c.server.Delete(t.Context(), newReboot("a", "")))
-	require.NoError(t, c.server.Create(t.Context(), newReboot("a", "r2")))
+	require.NoError(t, c.server.Delete(t.Context(), newReboot("")))
+	require.NoError(t, c.server.Create(t.Context(), newReboot("r2")))
 	c.catchUp(t)
 
 	assert.EqualValues(t, "r2", c.reboot(t).UID)
@@ -206,10 +206,10 @@ func TestAnObjectThatWasMadeAnewIsAnother(t *testing.T) {
 func TestAWriteToWhatHasChangedIsAConflict(t *testing.T) {
 	t.Parallel()
 
-	c := newCluster(t, newNode("a", "n1"), newReboot("a", "r1"))
+	c := newCluster(t, newNode("a", "n1"), newReboot("r1"))
 
 	c.touch(t, "a")
-	require.NoError(t, c.server.Patch(t.Context(), newReboot("a", ""), client.RawPatch(types.MergePatchType,
+	require.NoError(t, c.server.Patch(t.Context(), newReboot(""), client.RawPatch(types.MergePatchType,
 		[]byte(`{"spec":{"suspend":true}}`))))
 
 	assert.True(t, apierrors.IsConflict(c.mark(t.Context(), c.node(t), "r1/1")))
@@ -225,9 +225,9 @@ func TestADeleteOfWhatHasChangedIsAConflict(t *testing.T) {
 
 	var got *metav1.Preconditions
 
-	c := newCluster(t, newReboot("a", "r1"))
+	c := newCluster(t, newReboot("r1"))
 	s := store.New(interceptor.NewClient(c.server, interceptor.Funcs{
-		Delete: func(ctx context.Context, _ client.WithWatch, _ client.Object, options ...client.DeleteOption) error {
+		Delete: func(_ context.Context, _ client.WithWatch, _ client.Object, options ...client.DeleteOption) error {
 			var asked client.DeleteOptions
 
 			asked.ApplyOptions(options)
@@ -310,7 +310,7 @@ func TestLiveAsksTheAPIServer(t *testing.T) {
 	require.NoError(t, err)
 	assert.Nil(t, found)
 
-	require.NoError(t, c.server.Create(t.Context(), newReboot("a", "r1")))
+	require.NoError(t, c.server.Create(t.Context(), newReboot("r1")))
 
 	found, err = c.store.Live(t.Context(), "a")
 	require.NoError(t, err)
@@ -321,9 +321,9 @@ func TestLiveAsksTheAPIServer(t *testing.T) {
 func TestCreateOfWhatIsThereIsNoError(t *testing.T) {
 	t.Parallel()
 
-	c := newCluster(t, newReboot("a", "r1"))
+	c := newCluster(t, newReboot("r1"))
 
-	require.NoError(t, c.store.Create(t.Context(), newReboot("a", "")))
+	require.NoError(t, c.store.Create(t.Context(), newReboot("")))
 	assert.EqualValues(t, "r1", c.reboot(t).UID)
 }
 
