@@ -272,7 +272,9 @@ func TestPodBudgetFacts(t *testing.T) {
 func TestThePolicySaysWhichPodsHaveToLeave(t *testing.T) {
 	t.Parallel()
 
-	policy := newPolicy("workers", func(spec *v1alpha1.RebootPolicySpec) { spec.Drain.PodSelector = selecting("web") })
+	policy := func() client.Object {
+		return newPolicy("workers", func(spec *v1alpha1.RebootPolicySpec) { spec.Drain.PodSelector = selecting("web") })
+	}
 
 	for name, test := range map[string]struct {
 		policies []client.Object
@@ -280,8 +282,8 @@ func TestThePolicySaysWhichPodsHaveToLeave(t *testing.T) {
 	}{
 		"without a policy all have to":   {nil, map[string]bool{"db": true, "web": true}},
 		"without a selector all have to": {[]client.Object{newPolicy("workers", nil)}, map[string]bool{"db": true, "web": true}},
-		"a selector selects":             {[]client.Object{policy}, map[string]bool{"db": false, "web": true}},
-		"the policy of the node does":    {[]client.Object{policy, newPolicy("other", func(spec *v1alpha1.RebootPolicySpec) { spec.Precedence = 1 })}, map[string]bool{"db": true, "web": true}},
+		"a selector selects":             {[]client.Object{policy()}, map[string]bool{"db": false, "web": true}},
+		"the policy of the node does":    {[]client.Object{policy(), newPolicy("other", func(spec *v1alpha1.RebootPolicySpec) { spec.Precedence = 1 })}, map[string]bool{"db": true, "web": true}},
 		"one that does not select it is out": {[]client.Object{newPolicy("workers", func(spec *v1alpha1.RebootPolicySpec) {
 			spec.NodeSelector, spec.Drain.PodSelector = *selecting("web"), selecting("web")
 		})}, map[string]bool{"db": true, "web": true}},
