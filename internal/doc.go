@@ -45,7 +45,8 @@
 //	                                                   │
 //	       sentinel file or command ───────────────────┘└────▶ logind or a command
 //
-// On Talos the coordinator asks the node's Talos API to reboot. An operator writes and follows the same objects: rebound reboot ──▶ internal/kubereboot.
+// On Talos the coordinator asks the node's Talos API to reboot. An operator writes and follows the same objects:
+// rebound reboot ──▶ internal/kubereboot.
 //
 // # Folders
 //

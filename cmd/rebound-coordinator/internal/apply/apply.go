@@ -79,7 +79,7 @@ func (a *Applier) Apply(ctx context.Context, s *read.Snapshot, d *reboot.Decisio
 	}
 
 	for _, name := range d.Checks {
-		a.Talos.Check(name, address(s.Nodes[name]), s.Facts.Nodes[name].ControlPlane)
+		a.Talos.Check(name, address(s.Nodes[name]), otherControlPlanes(s, name))
 	}
 
 	_ = group.Wait() // the results have the errors
@@ -309,6 +309,23 @@ func (a *Applier) grantWish(ctx context.Context, s *read.Snapshot, wish reboot.W
 	}
 
 	return nil
+}
+
+// otherControlPlanes are the addresses of those that run Talos; none if the node is no control plane.
+func otherControlPlanes(s *read.Snapshot, name string) []string {
+	if !s.Facts.Nodes[name].ControlPlane {
+		return nil
+	}
+
+	var found []string
+
+	for other, node := range s.Facts.Nodes {
+		if other != name && node.ControlPlane && node.Talos {
+			found = append(found, address(s.Nodes[other]))
+		}
+	}
+
+	return found
 }
 
 // address is where the Talos API of a node is.
