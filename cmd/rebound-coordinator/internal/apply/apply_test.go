@@ -624,14 +624,19 @@ func TestPodsAreHandedToTheEvictor(t *testing.T) {
 	assert.Equal(t, []string{"p1", "p2"}, c.submitted())
 }
 
-func TestChecksGoToTheAddressOfTheNode(t *testing.T) {
+func TestChecksGoToTheAddressesOfTheNodes(t *testing.T) {
 	t.Parallel()
 
-	control, worker := newNode("1"), newNode("2")
-	control.Labels = map[string]string{"node-role.kubernetes.io/control-plane": ""}
+	control := func(name, os string) *corev1.Node {
+		node := newNode(name)
+		node.Labels = map[string]string{"node-role.kubernetes.io/control-plane": ""}
+		node.Status.NodeInfo.OSImage = os
 
-	c := newCluster(t, control, worker)
-	assert.False(t, c.apply(t, c.read(t), reboot.Decision{Checks: []string{"1", "2"}}))
+		return node
+	}
+
+	c := newCluster(t, control("1", "Talos (v1.13.9)"), control("2", "Talos (v1.13.9)"), control("3", "Debian"), newNode("4"))
+	assert.False(t, c.apply(t, c.read(t), reboot.Decision{Checks: []string{"1", "4"}}))
 
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
@@ -640,7 +645,7 @@ func TestChecksGoToTheAddressOfTheNode(t *testing.T) {
 
 	asked := []string{<-c.talos.asked, <-c.talos.asked, <-c.talos.asked}
 	slices.Sort(asked)
-	assert.Equal(t, []string{"check 10.0.0.1", "check 10.0.0.2", "etcd 10.0.0.1"}, asked)
+	assert.Equal(t, []string{"check 10.0.0.1", "check 10.0.0.4", "etcd [10.0.0.2]"}, asked)
 
 	cancel()
 	require.NoError(t, <-done)

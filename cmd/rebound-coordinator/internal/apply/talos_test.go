@@ -41,7 +41,7 @@ func (a *talosAPI) Check(ctx context.Context, address string) error {
 }
 
 func (a *talosAPI) EtcdHealth(ctx context.Context, addresses []string) error {
-	a.asked <- fmt.Sprint("etcd ", addresses[0])
+	a.asked <- fmt.Sprint("etcd ", addresses)
 
 	return a.etcd(ctx)
 }
@@ -98,13 +98,13 @@ func TestTheAnswerToACheck(t *testing.T) {
 
 	for name, test := range map[string]struct {
 		check, etcd   error
-		controlPlane  bool
+		others        []string
 		problem, sick string
 	}{
-		"all is well":                      {nil, nil, true, "", ""},
-		"it cannot be used":                {errors.New("no role"), errors.New("not to be asked"), true, "no role", ""},
-		"etcd is sick":                     {nil, errors.New("alarm"), true, "", "alarm"},
-		"a worker is not asked about etcd": {nil, errors.New("not to be asked"), false, "", ""},
+		"all is well":                     {nil, nil, []string{"10.0.0.2"}, "", ""},
+		"it cannot be used":               {errors.New("no role"), nil, []string{"10.0.0.2"}, "no role", ""},
+		"etcd cannot do without it":       {nil, errors.New("alarm"), []string{"10.0.0.2"}, "", "alarm"},
+		"nobody else is asked about etcd": {nil, errors.New("not to be asked"), nil, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -113,7 +113,7 @@ func TestTheAnswerToACheck(t *testing.T) {
 			api.check, api.etcd = failing(test.check), failing(test.etcd)
 
 			withTalos(t, api, func(asker *apply.Talos, news *atomic.Int64) {
-				asker.Check("a", "10.0.0.1", test.controlPlane)
+				asker.Check("a", "10.0.0.1", test.others)
 				synctest.Wait()
 
 				assert.Equal(t, reboot.TalosAnswer{CheckedAt: time.Now(), CheckProblem: test.problem, EtcdProblem: test.sick}, asker.Answers(all)["a"])
@@ -160,10 +160,10 @@ func TestACheckAndARebootDoNotWaitForEachOther(t *testing.T) {
 	api.check = hang
 
 	withTalos(t, api, func(asker *apply.Talos, news *atomic.Int64) {
-		asker.Check("a", "10.0.0.1", false)
+		asker.Check("a", "10.0.0.1", nil)
 		synctest.Wait()
 		asker.Reboot("a", "10.0.0.1", "uid/1")
-		asker.Check("b", "10.0.0.2", false)
+		asker.Check("b", "10.0.0.2", nil)
 		synctest.Wait()
 
 		answer := asker.Answers(all)["a"]
@@ -210,8 +210,8 @@ func TestNodesThatAreGoneAreForgotten(t *testing.T) {
 	t.Parallel()
 
 	withTalos(t, newTalosAPI(), func(asker *apply.Talos, _ *atomic.Int64) {
-		asker.Check("a", "10.0.0.1", false)
-		asker.Check("b", "10.0.0.2", false)
+		asker.Check("a", "10.0.0.1", nil)
+		asker.Check("b", "10.0.0.2", nil)
 		synctest.Wait()
 
 		asker.Answers(func(node string) bool { return node == "b" })
@@ -219,5 +219,24 @@ func TestNodesThatAreGoneAreForgotten(t *testing.T) {
 		answers := asker.Answers(all)
 		assert.NotContains(t, answers, "a")
 		assert.Contains(t, answers, "b")
+	})
+}
+
+func TestNothingIsAskedAfterTheEnd(t *testing.T) {
+	t.Parallel()
+
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+
+		// Which of the two is seen first, what is to be done or the end, is a matter of luck.
+		for range 20 {
+			api := newTalosAPI()
+			asker := apply.NewTalos(api, func() {}, zap.NewNop())
+			asker.Reboot("a", "10.0.0.1", "uid/1")
+
+			require.NoError(t, asker.Start(ctx))
+			assert.Empty(t, api.asked)
+		}
 	})
 }
