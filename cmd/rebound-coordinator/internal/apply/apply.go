@@ -259,10 +259,12 @@ func (a *Applier) cordon(ctx context.Context, node *corev1.Node, mark string) er
 
 // restore takes away what is ours: the grant, and the cordon if it bears our mark.
 func (a *Applier) restore(ctx context.Context, node *corev1.Node, mark string) error {
-	patch := map[string]any{
-		"metadata": map[string]any{"annotations": map[string]any{
-			v1alpha1.CordonAnnotation: nil, v1alpha1.GrantAnnotation: nil, v1alpha1.RestoredAnnotation: mark,
-		}},
+	annotations := map[string]any{v1alpha1.CordonAnnotation: nil, v1alpha1.GrantAnnotation: nil}
+	patch := map[string]any{"metadata": map[string]any{"annotations": annotations}}
+
+	// A grant that was left behind is that of no attempt that is known.
+	if mark != "" {
+		annotations[v1alpha1.RestoredAnnotation] = mark
 	}
 
 	if node.Annotations[v1alpha1.CordonAnnotation] != "" {

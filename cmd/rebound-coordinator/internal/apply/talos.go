@@ -55,14 +55,15 @@ func (t *Talos) Start(ctx context.Context) error {
 	var group sync.WaitGroup
 	defer group.Wait()
 
-	for {
+	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
-			return nil
 		case work := <-t.queue:
 			group.Go(func() { work(ctx) })
 		}
 	}
+
+	return nil
 }
 
 // Answers returns what is known, and forgets nodes that are not asked for.
