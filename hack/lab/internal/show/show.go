@@ -3,8 +3,8 @@
 // file, You can obtain one at http://mozilla.org/MPL/2.0/.
 
 // Package show is what the commands that show a lab to people have in common:
-// what runs on its nodes, and the lines in which they tell what happens. The
-// tests of both commands are its tests.
+// what runs on its nodes, the lines in which they tell what happens, and where
+// the reports go. The tests of the commands are most of its tests.
 package show
 
 import (
