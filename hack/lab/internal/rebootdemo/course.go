@@ -1,0 +1,175 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package rebootdemo
+
+import (
+	"slices"
+	"time"
+)
+
+// Observation is what a Node object said from a moment on.
+type Observation struct {
+	At       time.Time
+	Node     string
+	BootID   string
+	Ready    bool
+	Cordoned bool
+}
+
+// unavailable says whether the node could not be given a pod.
+func (o Observation) unavailable() bool { return o.Cordoned || !o.Ready }
+
+// State is what a node is about, seen from outside.
+type State string
+
+// The states. A node that gives up goes back from StateDraining to StateWaiting.
+const (
+	// StateWaiting: it has asked, and pods may still be put on it.
+	StateWaiting State = "waiting"
+	// StateDraining: it is cordoned and has not been rebooted.
+	StateDraining State = "draining"
+	// StateDown: it is not Ready.
+	StateDown State = "down"
+	// StateBack: it has been rebooted and is still cordoned.
+	StateBack State = "back"
+	// StateDone: it has been rebooted, and pods may be put on it.
+	StateDone State = "done"
+)
+
+// Stretch is a time in which a node was in one state.
+type Stretch struct {
+	State    State
+	From, To time.Time
+}
+
+// Course is the way of a node from the moment at which it asked.
+type Course struct {
+	Node      string
+	Stretches []Stretch
+	// Started is when it was first cordoned, Down when it was no longer Ready for
+	// its reboot, and Rebooted when it was there in another boot; zero for never.
+	Started, Down, Rebooted time.Time
+	// Cordoned is for how long it was cordoned in all.
+	Cordoned time.Duration
+}
+
+// state is what an observation says about a node that had the boot id before.
+func (o Observation) state(before string) State {
+	rebooted := o.BootID != before
+
+	switch {
+	case !o.Ready:
+		return StateDown
+	case rebooted && o.Cordoned:
+		return StateBack
+	case rebooted:
+		return StateDone
+	case o.Cordoned:
+		return StateDraining
+	default:
+		return StateWaiting
+	}
+}
+
+// courseOf is the way of a node until end, from what was observed of it in its
+// order. What was seen before it asked says where it began.
+func courseOf(node string, all []Observation, asked, end time.Time) Course {
+	course := Course{Node: node}
+
+	seen := slices.DeleteFunc(slices.Clone(all), func(o Observation) bool { return o.Node != node || o.At.After(end) })
+	if len(seen) == 0 {
+		return course
+	}
+
+	before := seen[0].BootID
+
+	for i, o := range seen {
+		until := end
+		if i+1 < len(seen) {
+			until = seen[i+1].At
+		}
+
+		if !o.At.After(asked) {
+			before = o.BootID
+		}
+
+		if !until.After(asked) {
+			continue
+		}
+
+		course.add(o, before, maxTime(o.At, asked), until)
+	}
+
+	return course
+}
+
+// add adds what an observation says of the time between.
+func (course *Course) add(o Observation, before string, from, to time.Time) {
+	state := o.state(before)
+
+	if n := len(course.Stretches); n > 0 && course.Stretches[n-1].State == state {
+		course.Stretches[n-1].To = to
+	} else {
+		course.Stretches = append(course.Stretches, Stretch{State: state, From: from, To: to})
+	}
+
+	if o.Cordoned {
+		course.Cordoned += to.Sub(from)
+		course.Started = first(course.Started, from)
+	}
+
+	if o.BootID != before {
+		course.Rebooted = first(course.Rebooted, from)
+	} else if state == StateDown {
+		course.Down = first(course.Down, from)
+	}
+}
+
+
+// maxUnavailable is how many of the nodes were unavailable at the same time, at
+// most, from the moment on.
+func maxUnavailable(all []Observation, from time.Time) int {
+	var (
+		most int
+		now  = map[string]bool{}
+	)
+
+	for i, o := range all {
+		now[o.Node] = o.unavailable()
+
+		// What several nodes said before counts from the moment on.
+		if i+1 < len(all) && !all[i+1].At.After(from) {
+			continue
+		}
+
+		count := 0
+
+		for _, unavailable := range now {
+			if unavailable {
+				count++
+			}
+		}
+
+		most = max(most, count)
+	}
+
+	return most
+}
+
+func first(known, next time.Time) time.Time {
+	if known.IsZero() {
+		return next
+	}
+
+	return known
+}
+
+func maxTime(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+
+	return b
+}

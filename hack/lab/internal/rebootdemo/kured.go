@@ -1,0 +1,139 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package rebootdemo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/talos-rebound/rebound/hack/lab/internal/kured"
+	"github.com/talos-rebound/rebound/hack/lab/lab"
+)
+
+const (
+	// kuredPeriod is how often kured looks whether its node wants to be rebooted.
+	// With its default of an hour all of it would only be slower. It is longer than
+	// the drain may take: a kured that misses a look because it drains takes its
+	// lock again at once, and no other node ever gets it.
+	kuredPeriod = 20 * time.Second
+	// kuredDrainTimeout is what --drain-timeout is set to.
+	kuredDrainTimeout = 10 * time.Second
+	// kuredStart is within which every kured has looked once. It does nothing for
+	// 30 to 90 s after its start, and then for up to one and a half periods.
+	kuredStart = 90*time.Second + 3*kuredPeriod/2 + 30*time.Second
+)
+
+// What kured writes, by which it is known what it is about (kured 1.23.0, cmd/kured/main.go).
+const (
+	lineIdle    = "Reboot not required"
+	lineLocked  = "Lock already held: "
+	lineRefused = "violate the pod's disruption budget"
+)
+
+// kuredSystem is kured, one process beside each node.
+type kuredSystem struct {
+	program kured.Program
+	flags   []string
+
+	fleet *kured.Fleet
+	notes *recorder
+
+	mu sync.Mutex
+	// looked is when the kured of a node last found that nothing is to be done.
+	looked  map[string]time.Time
+	changed chan struct{}
+}
+
+func newKuredSystem(program kured.Program, flags ...string) *kuredSystem {
+	return &kuredSystem{
+		program: program, flags: append([]string{"--period=" + kuredPeriod.String()}, flags...),
+		looked: map[string]time.Time{}, changed: make(chan struct{}),
+	}
+}
+
+func (k *kuredSystem) nodeOptions() []lab.NodeOption { return nil }
+
+func (k *kuredSystem) start(ctx context.Context, cluster *lab.Lab, notes *recorder) (err error) {
+	k.notes = notes
+
+	if k.fleet, err = kured.Deploy(ctx, cluster, k.program, k.flags, k.heard); err != nil {
+		return err
+	}
+
+	for _, node := range cluster.Nodes() {
+		if err = k.fleet.Start(node, sentinel(node)); err != nil {
+			return err
+		}
+	}
+
+	return nil
+}
+
+// booted starts the kured of a node anew, as a kubelet does with its pod.
+func (k *kuredSystem) booted(node *lab.Node) error { return k.fleet.Start(node, sentinel(node)) }
+
+func (k *kuredSystem) close() error {
+	if k.fleet != nil {
+		k.fleet.Close()
+	}
+
+	return nil
+}
+
+// heard takes a line of the kured of a node.
+func (k *kuredSystem) heard(node, line string) {
+	switch {
+	case strings.Contains(line, lineIdle):
+		k.mu.Lock()
+		k.looked[node] = time.Now()
+		close(k.changed)
+		k.changed = make(chan struct{})
+		k.mu.Unlock()
+	case strings.Contains(line, lineLocked):
+		_, holder, _ := strings.Cut(line, lineLocked)
+		k.notes.waitsFor(node, "kured's lock, held by "+strings.TrimRight(holder, "\"\n"))
+	case strings.Contains(line, lineRefused):
+		k.notes.waitsFor(node, "its own drain, refused by a PodDisruptionBudget")
+	}
+}
+
+// awaitMoment waits until all are at rest and the worker's is the next to look:
+// whose kured looks first takes the lock, and in the story it is the worker.
+func (k *kuredSystem) awaitMoment(ctx context.Context, nodes []string) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, kuredStart, errors.New("kured did not look at every node in time"))
+	defer cancel()
+
+	for {
+		k.mu.Lock()
+		changed, now := k.changed, isNext(worker, nodes, k.looked)
+		k.mu.Unlock()
+
+		if now {
+			return nil
+		}
+
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("failed to wait for kured: %w", context.Cause(ctx))
+		}
+	}
+}
+
+// isNext says whether the node is the one whose last look is the longest ago,
+// and so the next to look: all of them look at the same intervals. It is false
+// until each has looked.
+func isNext(node string, nodes []string, looked map[string]time.Time) bool {
+	if len(looked) < len(nodes) {
+		return false
+	}
+
+	return node == slices.MinFunc(nodes, func(a, b string) int { return looked[a].Compare(looked[b]) })
+}
