@@ -77,14 +77,15 @@ lint: ## Run the linters, and check that go.mod files are tidy and generated fil
 		go mod tidy -modfile="$$modfile" -diff || { echo "run go mod tidy -modfile=$$modfile and commit the result"; exit 1; }; \
 	done
 	@echo '==> make generate changes nothing'
-	@generated() { (git grep --untracked -lE '^// Code generated .* DO NOT EDIT\.$$' -- '*.go' || true) | sort | xargs -r sha256sum; }; \
+	@generated() { (git grep --untracked -lE -e '^// Code generated .* DO NOT EDIT\.$$' -e '^    controller-gen\.kubebuilder\.io/version: ' \
+		-- '*.go' '*.yaml' || true) | sort | xargs -r sha256sum; }; \
 	before=$$(generated); \
 	$(MAKE) --no-print-directory generate; \
 	diff <(echo "$$before") <(generated) || { \
 		echo 'generated files were not current; make generate has just written them: review and commit them'; exit 1; }
 
 .PHONY: generate
-generate: ## Write the generated Go files again
+generate: ## Write the generated Go files and CRDs again
 	@for module in $(CODE); do (cd "$$module" && go generate ./...); done
 
 .PHONY: linked

@@ -89,6 +89,10 @@ func (process *Process) Running() bool {
 // called only after Ended is closed.
 func (process *Process) Failed() bool { return process.err != nil }
 
+// ExitCode returns the exit code, or -1 if a signal has ended the process. It
+// must be called only after Ended is closed.
+func (process *Process) ExitCode() int { return process.cmd.ProcessState.ExitCode() }
+
 // Err returns what the process ended with, together with the end of its log.
 // It must be called only after Ended is closed.
 func (process *Process) Err() error {

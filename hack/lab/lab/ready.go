@@ -42,6 +42,24 @@ func waitFor[T runtime.Object](ctx context.Context, lab *Lab, resource, namespac
 	return err
 }
 
+// AwaitObject waits until the Node object is as wanted, and returns it. The
+// error has what was seen last.
+func (node *Node) AwaitObject(ctx context.Context, wanted func(*corev1.Node) bool) (*corev1.Node, error) {
+	var last *corev1.Node
+
+	err := waitFor(ctx, node.lab, "nodes", "", fields.OneTermEqualSelector("metadata.name", node.name), &corev1.Node{},
+		func(object *corev1.Node, deleted bool) bool {
+			last = object
+
+			return !deleted && wanted(object)
+		})
+	if err != nil {
+		return nil, fmt.Errorf("failed to wait for node %q: %w; last seen: %+v", node.name, err, last)
+	}
+
+	return last, nil
+}
+
 // WaitReady waits until the pods of all DaemonSets are Ready on every node.
 func (lab *Lab) WaitReady(ctx context.Context) error {
 	for _, node := range lab.Nodes() {
@@ -131,7 +149,7 @@ func (node *Node) daemonSets(ctx context.Context) (map[types.UID]string, error) 
 // boot. After a power failure the API server has the last boot's Ready pods
 // until the kubelet has come around to them.
 func (node *Node) isReady(pod *corev1.Pod) bool {
-	booted := node.booted.Truncate(time.Second) // the API has whole seconds
+	booted := node.lastBoot().Up.Truncate(time.Second) // the API has whole seconds
 
 	stale := slices.ContainsFunc(pod.Status.ContainerStatuses, func(status corev1.ContainerStatus) bool {
 		return status.State.Running == nil || status.State.Running.StartedAt.Time.Before(booted)

@@ -126,12 +126,17 @@ func (lab *Lab) join(ctx context.Context, node *Node) error {
 		}
 	}
 
+	machineType := machine.TypeWorker
+	if node.controlPlane {
+		machineType = machine.TypeControlPlane
+	}
+
 	member := cluster.NewMember(cluster.NamespaceName, node.name)
 	*member.TypedSpec() = cluster.MemberSpec{
 		NodeID:          node.name,
 		Addresses:       []netip.Addr{node.address},
 		Hostname:        node.name,
-		MachineType:     machine.TypeWorker,
+		MachineType:     machineType,
 		OperatingSystem: "Talos (" + gendata.VersionTag + ")",
 	}
 

@@ -12,4 +12,4 @@
 // +groupName=reboot.rebound.dev
 package v1alpha1
 
-//go:generate go tool -modfile=../../../../hack/tools/go.mod controller-gen object:headerFile=../../../../hack/boilerplate.go.txt paths=.
+//go:generate go tool -modfile=../../../../hack/tools/go.mod controller-gen object:headerFile=../../../../hack/boilerplate.go.txt crd paths=. output:crd:dir=../../../../cmd/rebound-coordinator/deploy/base/crds

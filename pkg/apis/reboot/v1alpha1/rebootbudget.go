@@ -31,6 +31,7 @@ type RebootBudget struct {
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	// +optional
+	// +kubebuilder:default={}
 	Spec RebootBudgetSpec `json:"spec,omitempty"`
 	// +optional
 	Status RebootBudgetStatus `json:"status,omitempty"`
