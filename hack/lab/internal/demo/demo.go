@@ -53,7 +53,7 @@ func Run(ctx context.Context, options Options, w io.Writer) (err error) {
 		return fmt.Errorf("--reboots is %d: the nodes have to be rebooted at least once", options.Reboots)
 	}
 
-	if options.Rebound, err = show.FindRebound(options.Rebound); err != nil {
+	if options.Rebound, err = show.FindProgram(options.Rebound, "rebound"); err != nil {
 		return err
 	}
 

@@ -55,6 +55,17 @@ type Course struct {
 	Cordoned time.Duration
 }
 
+// goes is when the node went to reboot, or the end of a run in which it did not.
+func (course *Course) goes(ended time.Time) time.Time {
+	for _, moment := range []time.Time{course.Down, course.Rebooted} {
+		if !moment.IsZero() {
+			return moment
+		}
+	}
+
+	return ended
+}
+
 // state is what an observation says about a node that had the boot id before.
 func (o Observation) state(before string) State {
 	rebooted := o.BootID != before

@@ -98,21 +98,21 @@ func (k *kuredSystem) heard(node, line string) {
 		k.mu.Unlock()
 	case strings.Contains(line, lineLocked):
 		_, holder, _ := strings.Cut(line, lineLocked)
-		k.notes.waitsFor(node, "kured's lock, held by "+strings.TrimRight(holder, "\"\n"))
+		k.notes.waitsFor(node, "LockHeld", "by "+strings.TrimRight(holder, "\""))
 	case strings.Contains(line, lineRefused):
-		k.notes.waitsFor(node, "its own drain, refused by a PodDisruptionBudget")
+		k.notes.waitsFor(node, "EvictionRefused", "by a PodDisruptionBudget")
 	}
 }
 
 // awaitMoment waits until all are at rest and the worker's is the next to look:
 // whose kured looks first takes the lock, and in the story it is the worker.
-func (k *kuredSystem) awaitMoment(ctx context.Context, nodes []string) error {
+func (k *kuredSystem) awaitMoment(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, kuredStart, errors.New("kured did not look at every node in time"))
 	defer cancel()
 
 	for {
 		k.mu.Lock()
-		changed, now := k.changed, isNext(worker, nodes, k.looked)
+		changed, now := k.changed, isNext(worker, k.looked)
 		k.mu.Unlock()
 
 		if now {
@@ -130,10 +130,10 @@ func (k *kuredSystem) awaitMoment(ctx context.Context, nodes []string) error {
 // isNext says whether the node is the one whose last look is the longest ago,
 // and so the next to look: all of them look at the same intervals. It is false
 // until each has looked.
-func isNext(node string, nodes []string, looked map[string]time.Time) bool {
-	if len(looked) < len(nodes) {
+func isNext(node string, looked map[string]time.Time) bool {
+	if len(looked) < len(nodeNames) {
 		return false
 	}
 
-	return node == slices.MinFunc(nodes, func(a, b string) int { return looked[a].Compare(looked[b]) })
+	return node == slices.MinFunc(nodeNames, func(a, b string) int { return looked[a].Compare(looked[b]) })
 }

@@ -40,7 +40,7 @@ func (report *Report) Page() ([]byte, error) {
 		"Date":              time.Now().Format("2 January 2006"),
 		"Err":               report.Check(),
 		"Legend":            legend,
-		"Runs":              report.runs(),
+		"Charts":            report.charts(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("failed to write page: %w", err)
@@ -49,53 +49,78 @@ func (report *Report) Page() ([]byte, error) {
 	return page.Bytes(), nil
 }
 
-// Tick is a mark of the time axis.
-type Tick struct {
+// chart is a run on a time axis. All charts have the same scale.
+type chart struct {
+	Result
+
+	span time.Duration
+}
+
+func (report *Report) charts() []chart {
+	var (
+		charts []chart
+		span   time.Duration
+	)
+
+	for _, run := range report.runs() {
+		span = max(span, run.Ended.Sub(run.Asked))
+		charts = append(charts, chart{Result: run})
+	}
+
+	for i := range charts {
+		charts[i].span = span
+	}
+
+	return charts
+}
+
+// tick is a mark of the time axis.
+type tick struct {
 	Place template.CSS
 	Text  string
 }
 
 // tickSteps are what may lie between two ticks, of which there are ten at most.
 var tickSteps = []time.Duration{
-	5 * time.Second, 10 * time.Second, 15 * time.Second, 30 * time.Second, time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, time.Hour,
+	5 * time.Second, 10 * time.Second, 20 * time.Second, 30 * time.Second, time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute,
 }
 
-// Ticks are the marks of the run's time axis.
-func (run Run) Ticks() []Tick {
+// Ticks are the marks of the time axis.
+func (c chart) Ticks() []tick {
 	step := tickSteps[len(tickSteps)-1]
 
 	for _, candidate := range tickSteps {
-		if run.Ended.Sub(run.Asked) <= 10*candidate {
+		if c.span <= 10*candidate {
 			step = candidate
 
 			break
 		}
 	}
 
-	var ticks []Tick
+	var ticks []tick
 
-	for at := run.Asked; !at.After(run.Ended); at = at.Add(step) {
-		ticks = append(ticks, Tick{Place: run.Place(at), Text: fmt.Sprintf("%.0f s", at.Sub(run.Asked).Seconds())})
+	for at := time.Duration(0); at <= c.span; at += step {
+		ticks = append(ticks, tick{Place: c.percent(at), Text: fmt.Sprintf("%.0f s", at.Seconds())})
 	}
 
 	return ticks
 }
 
-// Place is where a moment is on the run's time axis.
-func (run Run) Place(moment time.Time) template.CSS { return run.percent(moment.Sub(run.Asked)) }
+// Place is where a moment is on the time axis.
+func (c chart) Place(moment time.Time) template.CSS { return c.percent(moment.Sub(c.Asked)) }
 
 // Share is how much of the axis a stretch takes.
-func (run Run) Share(stretch Stretch) template.CSS { return run.percent(stretch.To.Sub(stretch.From)) }
+func (c chart) Share(stretch Stretch) template.CSS { return c.percent(stretch.To.Sub(stretch.From)) }
 
-func (run Run) percent(d time.Duration) template.CSS {
-	return template.CSS(fmt.Sprintf("%.2f%%", 100*d.Seconds()/run.Ended.Sub(run.Asked).Seconds())) //nolint:gosec // a number
+func (c chart) percent(d time.Duration) template.CSS {
+	return template.CSS(fmt.Sprintf("%.2f%%", 100*d.Seconds()/c.span.Seconds())) //nolint:gosec // a number
 }
 
 // AfterText is After with its unit.
-func (run Run) AfterText(moment time.Time) string {
+func (c chart) AfterText(moment time.Time) string {
 	if moment.IsZero() {
-		return run.After(moment)
+		return c.After(moment)
 	}
 
-	return run.After(moment) + " s"
+	return c.After(moment) + " s"
 }

@@ -17,15 +17,6 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// Wait is what kept a node from going, from a moment on. It is what whoever
-// coordinates the reboots says, and no measurement.
-type Wait struct {
-	At   time.Time
-	Node string
-	// Reason is empty if nothing keeps it any more.
-	Reason string
-}
-
 // recorder keeps what the Nodes say, and why they wait. It is the witness of
 // a run: it has nothing from whoever coordinates the reboots but the reasons.
 type recorder struct {
@@ -33,14 +24,20 @@ type recorder struct {
 	observations []Observation
 	waits        []Wait
 	changed      chan struct{}
-	tell         func(Observation)
-	tellWait     func(Wait)
+	narrator     narrator
 }
 
-// record watches the Nodes until ctx is done. Each change is told at once; what
-// is told must not block. The function returned waits until the end.
-func record(ctx context.Context, client kubernetes.Interface, tell func(Observation), tellWait func(Wait)) (*recorder, func(), error) {
-	r := &recorder{changed: make(chan struct{}), tell: tell, tellWait: tellWait}
+// narrator is told what is recorded, in its order. It must not block.
+type narrator interface {
+	// observed is given what a node said, and that before; which is zero at first.
+	observed(next, last Observation)
+	waits(wait Wait)
+}
+
+// record watches the Nodes until ctx is done. The function returned waits until
+// the end.
+func record(ctx context.Context, client kubernetes.Interface, narrator narrator) (*recorder, func(), error) {
+	r := &recorder{changed: make(chan struct{}), narrator: narrator}
 	factory := informers.NewSharedInformerFactory(client, 0)
 
 	nodes := factory.Core().V1().Nodes().Informer()
@@ -80,26 +77,29 @@ func (r *recorder) observe(object any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 
-	if last, ok := latest(r.observations, node.Name); ok {
-		last.At = next.At
-		if last == next {
+	last, _ := latest(r.observations, node.Name)
+	if same := last; same.Node != "" {
+		same.At = next.At
+		if same == next {
 			return
 		}
 	}
 
 	r.observations = append(r.observations, next)
 	r.announce()
-	r.tell(next)
+	r.narrator.observed(next, last)
 }
 
 // waitsFor keeps why a node waits.
-func (r *recorder) waitsFor(node, reason string) {
+func (r *recorder) waitsFor(node, reason, message string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 
-	for _, wait := range slices.Backward(r.waits) {
-		if wait.Node == node {
-			if wait.Reason == reason {
+	wait := Wait{At: time.Now(), Node: node, Reason: reason, Message: message}
+
+	for _, last := range slices.Backward(r.waits) {
+		if last.Node == node {
+			if last.String() == wait.String() {
 				return
 			}
 
@@ -107,10 +107,9 @@ func (r *recorder) waitsFor(node, reason string) {
 		}
 	}
 
-	wait := Wait{At: time.Now(), Node: node, Reason: reason}
 	r.waits = append(r.waits, wait)
 	r.announce()
-	r.tellWait(wait)
+	r.narrator.waits(wait)
 }
 
 // announce wakes those who await something. The lock is held.

@@ -14,7 +14,7 @@ import (
 )
 
 // takeOver is the longest that the blocked node may take, from the moment at
-// which its budget is freed until it goes down for its reboot.
+// which its budget is freed until it is there in another boot.
 const takeOver = 5 * time.Second
 
 // Role is what a node is for.
@@ -29,7 +29,7 @@ const (
 // Report is what reboots.json has: how it went with rebound, and beside it with
 // others.
 type Report struct {
-	Run
+	Result
 
 	Peers []Peer `json:"peers,omitempty"`
 }
@@ -40,11 +40,11 @@ type Peer struct {
 	Version string   `json:"version"`
 	Flags   []string `json:"flags"`
 
-	Run
+	Result
 }
 
-// Run is one telling of the story.
-type Run struct {
+// Result is how one telling of the story went.
+type Result struct {
 	Nodes      []NodeResult `json:"nodes"`
 	Invariants Invariants   `json:"invariants"`
 
@@ -86,14 +86,14 @@ type Invariants struct {
 	DeletesPastBudget int `json:"deletesPastBudget"`
 }
 
-// newRun judges what was observed. The waits are those of the same time.
-func newRun(roles map[string]Role, names []string, observations []Observation, waits []Wait, asked, freed, ended time.Time) Run {
-	run := Run{Asked: asked, Freed: freed, Ended: ended}
+// newResult judges what was observed of the nodes.
+func newResult(observations []Observation, waits []Wait, asked, freed, ended time.Time) Result {
+	run := Result{Asked: asked, Freed: freed, Ended: ended}
 
-	for _, name := range names {
+	for _, name := range nodeNames {
 		course := courseOf(name, observations, asked, ended)
 		result := NodeResult{
-			Node: name, Role: roles[name], Rebooted: !course.Rebooted.IsZero(), SecondsCordoned: rounded(course.Cordoned),
+			Node: name, Role: roleOf(name), Rebooted: !course.Rebooted.IsZero(), SecondsCordoned: rounded(course.Cordoned),
 			Course: course, CordonedBlocked: courseOf(name, observations, asked, freed).Cordoned,
 		}
 
@@ -101,7 +101,7 @@ func newRun(roles map[string]Role, names []string, observations []Observation, w
 			result.SecondsToReboot = new(rounded(course.Rebooted.Sub(asked)))
 		}
 
-		result.Reason = longest(name, waits, course, asked, ended)
+		result.Reason = longestWait(waits, name, asked, course.goes(ended))
 		run.Nodes = append(run.Nodes, result)
 	}
 
@@ -110,53 +110,9 @@ func newRun(roles map[string]Role, names []string, observations []Observation, w
 	return run
 }
 
-// longest is the reason for which the node waited longest until it went down.
-func longest(node string, waits []Wait, course Course, asked, ended time.Time) string {
-	for _, end := range []time.Time{course.Down, course.Rebooted} {
-		if !end.IsZero() {
-			ended = end
-
-			break
-		}
-	}
-
-	var (
-		total  = map[string]time.Duration{}
-		reason string
-		since  = asked
-		best   string
-	)
-
-	settle := func(until time.Time) {
-		if until.After(since) && reason != "" {
-			total[reason] += until.Sub(since)
-		}
-
-		if reason != "" && (best == "" || total[reason] > total[best]) {
-			best = reason
-		}
-
-		since = maxTime(until, asked)
-	}
-
-	for _, wait := range waits {
-		if wait.Node != node || wait.At.After(ended) {
-			continue
-		}
-
-		settle(wait.At)
-
-		reason = wait.Reason
-	}
-
-	settle(ended)
-
-	return best
-}
-
 // Check says what rebound has failed to do. What others do is shown, and no
 // reason to fail.
-func (run *Run) Check() error {
+func (run *Result) Check() error {
 	var errs []error
 
 	for _, node := range run.Nodes {
@@ -178,23 +134,28 @@ func (run *Run) Check() error {
 	return errors.Join(errs...)
 }
 
-func (run *Run) checkNode(node NodeResult) error {
+func (run *Result) checkNode(node NodeResult) error {
 	switch {
 	case !node.Rebooted:
 		return fmt.Errorf("%s could go and was not rebooted within %s: %s", node.Node, show.Seconds(run.Ended.Sub(run.Asked)), node.Reason)
-	case node.Role == RoleControlPlane && node.Course.Rebooted.After(run.Freed):
+	case node.Role == RoleControlPlane && !run.BeforeFreed(node):
 		return fmt.Errorf("%s was rebooted only after the budget of another node was freed", node.Node)
-	case node.Role == RoleWorker && node.Course.Rebooted.Before(run.Freed):
+	case node.Role == RoleWorker && run.BeforeFreed(node):
 		return fmt.Errorf("%s was rebooted before its budget was freed", node.Node)
 	case node.Role == RoleWorker && node.CordonedBlocked > 0:
 		return fmt.Errorf("%s was cordoned for %s while its budget allowed nothing", node.Node, show.Seconds(node.CordonedBlocked))
-	case node.Role == RoleWorker && node.Course.Down.Sub(run.Freed) > takeOver:
-		return fmt.Errorf("%s went down %s after its budget was freed, more than %s", node.Node, show.Seconds(node.Course.Down.Sub(run.Freed)), show.Seconds(takeOver))
+	case node.Role == RoleWorker && node.Course.Rebooted.Sub(run.Freed) > takeOver:
+		return fmt.Errorf("%s was rebooted %s after its budget was freed, more than %s", node.Node, show.Seconds(node.Course.Rebooted.Sub(run.Freed)), show.Seconds(takeOver))
 	case node.Course.Stretches[len(node.Course.Stretches)-1].State != StateDone:
 		return fmt.Errorf("%s was not given back", node.Node)
 	default:
 		return nil
 	}
+}
+
+// BeforeFreed says whether the node was rebooted while the budget was not free.
+func (run *Result) BeforeFreed(node NodeResult) bool {
+	return node.Rebooted && node.Course.Rebooted.Before(run.Freed)
 }
 
 // JSON returns the report as it is written.

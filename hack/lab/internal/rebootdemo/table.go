@@ -23,10 +23,10 @@ func (report *Report) WriteTable(w io.Writer) error {
 			fmt.Fprintln(table)
 		}
 
-		fmt.Fprintf(table, "%s\tstarted\trebooted\tcordoned for\twaited longest for\n", run.Title)
+		fmt.Fprintf(table, "%s\tasked\tstarted\trebooted\tcordoned for\twaited longest for\n", run.Title)
 
 		for _, node := range run.Nodes {
-			fmt.Fprintf(table, "%s\t%s\t%s\t%.1f\t%s\n", node.Node, run.After(node.Course.Started), run.After(node.Course.Rebooted), node.SecondsCordoned, orNothing(node.Reason))
+			fmt.Fprintf(table, "%s\t0.0\t%s\t%s\t%.1f\t%s\n", node.Node, run.After(node.Course.Started), run.After(node.Course.Rebooted), node.SecondsCordoned, orNothing(node.Reason))
 		}
 
 		fmt.Fprintf(table, "%s\n", run.Summary())
@@ -40,17 +40,17 @@ func (report *Report) WriteTable(w io.Writer) error {
 }
 
 // runs are all of them, rebound's first.
-func (report *Report) runs() []Run {
-	runs := []Run{report.Run}
+func (report *Report) runs() []Result {
+	runs := []Result{report.Result}
 	for _, peer := range report.Peers {
-		runs = append(runs, peer.Run)
+		runs = append(runs, peer.Result)
 	}
 
 	return runs
 }
 
 // After is how many seconds after the nodes asked something was.
-func (run Run) After(moment time.Time) string {
+func (run Result) After(moment time.Time) string {
 	if moment.IsZero() {
 		return "no"
 	}
@@ -59,37 +59,40 @@ func (run Run) After(moment time.Time) string {
 }
 
 // Summary is what a run comes to, in one line.
-func (run Run) Summary() string {
-	rebooted := 0
-
-	var worker NodeResult
+func (run Result) Summary() string {
+	var (
+		rebooted, before int
+		blocked          NodeResult
+	)
 
 	for _, node := range run.Nodes {
 		if node.Rebooted {
 			rebooted++
 		}
 
+		if run.BeforeFreed(node) {
+			before++
+		}
+
 		if node.Role == RoleWorker {
-			worker = node
+			blocked = node
 		}
 	}
 
-	parts := []string{
-		fmt.Sprintf("%d of %d rebooted", rebooted, len(run.Nodes)),
-		fmt.Sprintf("budget freed at %s", run.After(run.Freed)),
-	}
+	parts := []string{fmt.Sprintf("%d of %d rebooted, %d of them before the budget was freed at %s s", rebooted, len(run.Nodes), before, run.After(run.Freed))}
 
-	if down, back := worker.Course.Down, worker.Course.Rebooted; down.After(run.Freed) && back.After(down) {
-		parts = append(parts, fmt.Sprintf("%s down %.1f s and back in another boot %.1f s after that", worker.Node, down.Sub(run.Freed).Seconds(), back.Sub(run.Freed).Seconds()))
+	if blocked.Rebooted && !run.BeforeFreed(blocked) {
+		parts = append(parts, fmt.Sprintf("%s in another boot %.1f s after that", blocked.Node, blocked.Course.Rebooted.Sub(run.Freed).Seconds()))
 	}
 
 	return strings.Join(append(parts,
-		fmt.Sprintf("unavailable at a time: %d", run.Invariants.MaxUnavailableSeen),
-		fmt.Sprintf("foreign cordons removed: %d", run.Invariants.ForeignCordonsRemoved),
-		fmt.Sprintf("deletes past a budget: %d", run.Invariants.DeletesPastBudget),
+		fmt.Sprintf("%d unavailable at a time", run.Invariants.MaxUnavailableSeen),
+		fmt.Sprintf("%d foreign cordons removed", run.Invariants.ForeignCordonsRemoved),
+		fmt.Sprintf("%d pods deleted past a budget", run.Invariants.DeletesPastBudget),
 	), "; ")
 }
 
+// orNothing is for a column that would be empty.
 func orNothing(reason string) string {
 	if reason == "" {
 		return "nothing"

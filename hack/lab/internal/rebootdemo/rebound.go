@@ -1,0 +1,139 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package rebootdemo
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+	watchtools "k8s.io/client-go/tools/watch"
+
+	"github.com/talos-rebound/rebound/hack/lab/lab"
+	"github.com/talos-rebound/rebound/internal/agent/platform"
+	"github.com/talos-rebound/rebound/pkg/apis/reboot/v1alpha1"
+)
+
+const (
+	// policyName is that of the one RebootPolicy. It has the defaults.
+	policyName = "all"
+	// agentStart bounds the time until every agent has said that it is there.
+	agentStart = time.Minute
+)
+
+// replicas are the coordinator's, as its Deployment has them.
+var replicas = []string{"rebound-coordinator-a", "rebound-coordinator-b"}
+
+// reboundSystem is rebound: an agent on each node, and the coordinator.
+type reboundSystem struct {
+	// agent and coordinator are the binaries, manifests the folder of the
+	// coordinator's manifests.
+	agent, coordinator, manifests string
+
+	cluster *lab.Lab
+	cancel  context.CancelFunc
+	watches sync.WaitGroup
+}
+
+func (s *reboundSystem) nodeOptions() []lab.NodeOption {
+	return []lab.NodeOption{lab.WithAgent(lab.Agent{Binary: s.agent, Platform: platform.K3s, Reboots: true})}
+}
+
+func (s *reboundSystem) start(ctx context.Context, cluster *lab.Lab, notes *recorder) error {
+	s.cluster = cluster
+
+	if _, err := cluster.ApplyManifests(ctx, s.manifests); err != nil {
+		return err
+	}
+
+	if err := cluster.Apply(ctx, &v1alpha1.RebootPolicy{ObjectMeta: metav1.ObjectMeta{Name: policyName}}); err != nil {
+		return err
+	}
+
+	s.note(ctx, notes)
+
+	for _, name := range replicas {
+		if _, err := cluster.AddCoordinator(ctx, name, lab.CoordinatorOptions{Binary: s.coordinator}); err != nil {
+			return err
+		}
+	}
+
+	return nil
+}
+
+// note notes why nodes wait, as their NodeReboots say, until the system is closed.
+func (s *reboundSystem) note(ctx context.Context, notes *recorder) {
+	ctx, s.cancel = context.WithCancel(ctx)
+
+	noted := func(object any) {
+		if reboot, ok := object.(*v1alpha1.NodeReboot); ok {
+			reason, message := "", ""
+			if reboot.Status.Phase == v1alpha1.PhasePending {
+				reason, message = reboot.Status.Reason, reboot.Status.Message
+			}
+
+			notes.waitsFor(reboot.Name, reason, message)
+		}
+	}
+
+	_, informer := cache.NewInformerWithOptions(cache.InformerOptions{
+		ListerWatcher: cache.NewListWatchFromClient(s.cluster.Reboots(), v1alpha1.ResourceNodeReboots, metav1.NamespaceNone, fields.Everything()),
+		ObjectType:    &v1alpha1.NodeReboot{},
+		Handler: cache.ResourceEventHandlerFuncs{
+			AddFunc:    noted,
+			UpdateFunc: func(_, object any) { noted(object) },
+		},
+	})
+
+	s.watches.Go(func() { informer.RunWithContext(ctx) })
+}
+
+// awaitMoment waits until every agent has said in the present boot that it is
+// there. Nothing depends on who looks when.
+func (s *reboundSystem) awaitMoment(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, agentStart, errors.New("not every agent was there in time"))
+	defer cancel()
+
+	source := cache.NewListWatchFromClient(s.cluster.Client().CoreV1().RESTClient(), "nodes", metav1.NamespaceNone, fields.Everything())
+	there := map[string]struct{}{}
+
+	_, err := watchtools.UntilWithSync(ctx, source, &corev1.Node{}, nil, func(event watch.Event) (bool, error) {
+		if node, ok := event.Object.(*corev1.Node); ok {
+			report, err := v1alpha1.ParseAgentReport(node.Annotations[v1alpha1.AgentAnnotation])
+			if err == nil && report.BootID == node.Status.NodeInfo.BootID {
+				there[node.Name] = struct{}{}
+			}
+		}
+
+		return len(there) == len(nodeNames), nil
+	})
+	if err != nil {
+		return fmt.Errorf("failed to wait for the agents: %w", cmp.Or(context.Cause(ctx), err))
+	}
+
+	return nil
+}
+
+// booted has nothing to do: the kubelet has the agent as a static pod.
+func (*reboundSystem) booted(*lab.Node) error { return nil }
+
+// close ends what is noted. The coordinators end with the lab.
+func (s *reboundSystem) close() error {
+	if s.cancel != nil {
+		s.cancel()
+	}
+
+	s.watches.Wait()
+
+	return nil
+}
