@@ -38,6 +38,7 @@ type Server struct {
 	inhibitors []*os.File
 	// preparing is what the property PreparingForShutdown says.
 	preparing bool
+	reboot    func() error
 	closed    bool
 
 	serving sync.WaitGroup
@@ -110,6 +111,16 @@ func (server *Server) Shutdown(ctx context.Context) error {
 	return err
 }
 
+// OnReboot says what the method Reboot does, from now on; without it, or with
+// nil, it is refused. The caller of the method waits for it, so it is to begin
+// the reboot and to return. Its error is what the caller is told.
+func (server *Server) OnReboot(reboot func() error) {
+	server.mu.Lock()
+	defer server.mu.Unlock()
+
+	server.reboot = reboot
+}
+
 // Begin emits PrepareForShutdown(true) and waits for nobody.
 func (server *Server) Begin() error { return server.prepare(true) }
 
@@ -175,6 +186,19 @@ func (server *Server) inhibit() (*os.File, error) {
 	server.inhibitors = append(server.inhibitors, read)
 
 	return write, nil
+}
+
+// beginReboot does what OnReboot was told.
+func (server *Server) beginReboot() error {
+	server.mu.Lock()
+	reboot := server.reboot
+	server.mu.Unlock()
+
+	if reboot == nil {
+		return errors.New("nobody here can reboot the machine")
+	}
+
+	return reboot()
 }
 
 func (server *Server) accept() {

@@ -108,6 +108,8 @@ func (p *peer) answer(call *dbus.Message) error {
 		}
 	case managerInterface + ".Inhibit":
 		return p.replyInhibitor(call)
+	case managerInterface + ".Reboot":
+		return p.replyReboot(call)
 	}
 
 	return p.replyError(call, "org.freedesktop.DBus.Error.UnknownMethod", fmt.Sprintf("no %s.%s here", iface, member))
@@ -139,6 +141,20 @@ func (p *peer) replyInhibitor(call *dbus.Message) error {
 	defer inhibitor.Close() //nolint:errcheck // nothing was written
 
 	return p.reply(call, inhibitor)
+}
+
+// replyReboot begins the reboot that is asked for. Whether polkit may ask a
+// person, the one argument, makes no difference here: nobody is refused.
+func (p *peer) replyReboot(call *dbus.Message) error {
+	if len(call.Body) != 1 || dbus.SignatureOf(call.Body...).String() != "b" {
+		return p.replyError(call, "org.freedesktop.DBus.Error.InvalidArgs", "Reboot takes one boolean")
+	}
+
+	if err := p.server.beginReboot(); err != nil {
+		return p.replyError(call, "org.freedesktop.DBus.Error.Failed", err.Error())
+	}
+
+	return p.reply(call)
 }
 
 // reply answers a call. A file in the body travels next to the message.
