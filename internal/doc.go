@@ -48,6 +48,7 @@
 //   - internal/agent/platform, manifest, install: where a distribution keeps its files, what runs the agent, and how it
 //     gets there
 //   - internal/embed: what puts rebound into a source tree of Talos
+//   - internal/talosconfig: what a client configuration of Talos is checked for, and how its endpoints are connected to
 //   - internal/talosapi: a Talos API with the rules of machined and apid, for the agent's socket, the tests and the lab
 //   - internal/ctest, internal/archtest: an in-memory COSI runtime for tests, and tests that keep this page true
 //   - hack/lab: the lab and the demo, a module of its own

@@ -10,6 +10,7 @@ go 1.26.6
 
 require (
 	github.com/cosi-project/runtime v1.16.3
+	github.com/fsnotify/fsnotify v1.10.1
 	github.com/go-logr/logr v1.4.4
 	github.com/rogpeppe/go-internal v1.15.0
 	github.com/siderolabs/crypto v0.6.5
@@ -32,6 +33,7 @@ require (
 	k8s.io/api v0.37.0
 	k8s.io/apimachinery v0.37.0
 	k8s.io/client-go v0.37.0
+	pgregory.net/rapid v1.3.0
 )
 
 require (

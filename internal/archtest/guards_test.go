@@ -24,7 +24,9 @@ import (
 // everything that it may import in turn. A folder that is not in it has no place in the repository.
 var arrows = map[string][]string{
 	"cmd/rebound":       {"internal/cli"},
-	"internal/cli":      {"internal/agent", "internal/embed", "internal/kubecheck", "pkg/check", "pkg/controllers"},
+	"internal/cli": {
+		"internal/agent", "internal/embed", "internal/kubecheck", "internal/talosconfig", "pkg/check", "pkg/controllers",
+	},
 	"internal/embed":    nil,
 	"pkg/check":         {"internal/recovery", "pkg/resources"},
 	"pkg/controllers":   {"internal/recovery", "internal/kube"},
@@ -38,8 +40,12 @@ var arrows = map[string][]string{
 	// the others, and only it needs clients of D-Bus, Prometheus and inotify.
 	"internal/agent": {"pkg/controllers", "internal/talosapi"},
 
-	// The coordinator is a module of its own. Its core takes facts, as internal/recovery does, and knows no API types.
-	"cmd/rebound-coordinator": {"internal/reboot", "pkg/apis"},
+	// Whoever asks Talos connects to it in the same way.
+	"internal/talosconfig": nil,
+
+	// The coordinator is a module of its own. Its core takes facts, as internal/recovery does, and knows no API types. It says
+	// what a Talos API has answered in the words of pkg/check.
+	"cmd/rebound-coordinator": {"internal/reboot", "internal/talosconfig", "pkg/apis", "pkg/check"},
 	"internal/reboot":         nil,
 	"pkg/apis":                {"pkg/resources/recovery/specs"},
 
@@ -49,7 +55,7 @@ var arrows = map[string][]string{
 	// Nothing that is shipped may need these.
 	"internal/archtest": nil,
 	"internal/ctest":    {"internal/talosapi", "pkg/check", "pkg/controllers"},
-	"hack/lab":          {"internal/cli", "internal/ctest", "internal/talosapi"},
+	"hack/lab":          {"internal/cli", "internal/ctest", "internal/talosapi", "pkg/apis"},
 	"hack/release":      nil,
 }
 

@@ -15,27 +15,15 @@ import (
 	"github.com/cosi-project/runtime/pkg/safe"
 	"github.com/siderolabs/talos/pkg/machinery/client"
 	clientconfig "github.com/siderolabs/talos/pkg/machinery/client/config"
-	"github.com/siderolabs/talos/pkg/machinery/client/dialer"
 	clusterres "github.com/siderolabs/talos/pkg/machinery/resources/cluster"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
 
+	"github.com/talos-rebound/rebound/internal/talosconfig"
 	"github.com/talos-rebound/rebound/pkg/check"
 )
 
 const (
-	// maxConnectDelay is the longest time between two attempts to connect to an endpoint. With the two minutes that
-	// gRPC takes, an endpoint that has rebooted would be found late.
-	maxConnectDelay = 5 * time.Second
-	// deadPeerTimeout is how long an endpoint may give no sign of life. After that requests go to the next endpoint. The
-	// kernel alone would go on sending to a machine without power for a quarter of an hour.
-	deadPeerTimeout = 5 * time.Second
-	// keepaliveInterval is how often an idle connection is tested. Servers end a connection that is tested more often
-	// than every five minutes.
-	keepaliveInterval = 10 * time.Minute
 	// membersTimeout is how long the endpoint may take to list the members.
 	membersTimeout = 5 * time.Second
 	// membersRetryDelay is the time between two attempts to list them.
@@ -68,7 +56,7 @@ func connect(ctx context.Context, access Access) (_ *cluster, err error) {
 		return nil, err
 	}
 
-	talos, err := client.New(ctx, client.WithConfig(config), client.WithGRPCDialOptions(dialOptions()...))
+	talos, err := client.New(ctx, client.WithConfig(config), client.WithGRPCDialOptions(talosconfig.DialOptions()...))
 	if err != nil {
 		return nil, unusable(config.Context, path, err)
 	}
@@ -78,21 +66,6 @@ func connect(ctx context.Context, access Access) (_ *cluster, err error) {
 
 // close ends the connection. An error there changes no answer, so it is ignored.
 func (cluster *cluster) close() { cluster.client.Close() } //nolint:errcheck // see above
-
-// dialOptions are how an endpoint is connected to: through the proxies that talosctl uses, and without waiting long for
-// one that is dead.
-func dialOptions() []grpc.DialOption {
-	pauses := backoff.DefaultConfig
-	pauses.MaxDelay = maxConnectDelay
-
-	return []grpc.DialOption{
-		grpc.WithContextDialer(dialer.DynamicProxyDialer),
-		grpc.WithConnectParams(grpc.ConnectParams{Backoff: pauses, MinConnectTimeout: maxConnectDelay}),
-		// On Linux gRPC gives the timeout to the kernel as well, as TCP_USER_TIMEOUT. That is what notices a dead
-		// endpoint as soon as something is sent to it.
-		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: keepaliveInterval, Timeout: deadPeerTimeout}),
-	}
-}
 
 // members are the nodes to check: those asked for, else all members of the cluster, else those of the context. In the
 // last case note is called. The error has ExitNotRecovered if trying again may help.

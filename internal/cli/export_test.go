@@ -10,6 +10,3 @@ import "io"
 func NewLiveReporter(w io.Writer, columns, rows int) *reporter {
 	return newLiveReporter(w, func() (int, int) { return columns, rows })
 }
-
-// DialOptions are how an endpoint is connected to.
-var DialOptions = dialOptions

@@ -15,9 +15,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/siderolabs/talos/pkg/machinery/client"
 	clientconfig "github.com/siderolabs/talos/pkg/machinery/client/config"
 	"go.yaml.in/yaml/v4"
+
+	"github.com/talos-rebound/rebound/internal/talosconfig"
 )
 
 // sources are where a talosconfig can be named.
@@ -138,7 +139,7 @@ func (access Access) choose(config *clientconfig.Config, path string, now time.T
 		return nil, fmt.Errorf("context %q of talosconfig %q has no endpoints; name one with --endpoints", config.Context, path)
 	}
 
-	if err := checkCertificate(context, now); err != nil {
+	if err := talosconfig.CheckCertificate(context, now); err != nil {
 		return nil, unusable(config.Context, path, err)
 	}
 
@@ -149,25 +150,6 @@ func (access Access) choose(config *clientconfig.Config, path string, now time.T
 func unusable(context, path string, err error) error {
 	return fmt.Errorf("context %q of talosconfig %q: %w; make a new talosconfig with 'talosctl config new', or from a control plane's machine configuration",
 		context, path, err)
-}
-
-// checkCertificate finds certificates that the server would refuse without a word.
-func checkCertificate(context *clientconfig.Context, now time.Time) error {
-	certificate, err := client.CertificateFromConfigContext(context)
-
-	switch {
-	case err != nil:
-		return fmt.Errorf("failed to read the client certificate: %w", err)
-	case certificate == nil:
-		return nil // it has another way to authenticate
-	case now.After(certificate.Leaf.NotAfter):
-		return fmt.Errorf("the client certificate expired at %s", certificate.Leaf.NotAfter.UTC().Format(time.RFC3339))
-	case now.Before(certificate.Leaf.NotBefore):
-		return fmt.Errorf("the client certificate is not valid before %s, and the clock of this machine says %s",
-			certificate.Leaf.NotBefore.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
-	default:
-		return nil
-	}
 }
 
 // names are the names of the contexts, as they are shown.

@@ -48,9 +48,10 @@ type Cluster struct {
 
 // Node is a node of a Cluster.
 type Node struct {
-	state state.State
-	path  string
-	stop  func()
+	state     state.State
+	configure func(*talosapi.MachineConfig)
+	path      string
+	stop      func()
 }
 
 // NewCluster starts a cluster without nodes, which ends with the test.
@@ -252,7 +253,20 @@ func (node *Node) Create(tb testing.TB, res resource.Resource) {
 func (node *Node) Start(tb testing.TB) {
 	tb.Helper()
 
-	node.serve(tb, talosapi.NewMachine(talosapi.MachineConfig{State: node.state, Version: talosVersion}))
+	config := talosapi.MachineConfig{State: node.state, Version: talosVersion}
+	if node.configure != nil {
+		node.configure(&config)
+	}
+
+	node.serve(tb, talosapi.NewMachine(config))
+}
+
+// Configure changes what the node answers with, from now on.
+func (node *Node) Configure(tb testing.TB, change func(*talosapi.MachineConfig)) {
+	tb.Helper()
+
+	node.configure = change
+	node.Start(tb)
 }
 
 func (node *Node) serve(tb testing.TB, server *grpc.Server) {

@@ -71,10 +71,26 @@ func Open(path string) (*Client, error) {
 
 // OpenConfig makes a client of a configuration, which it takes over, and reads the certificates that this names. It sends
 // no request.
+func OpenConfig(config *rest.Config) (*Client, error) {
+	client, transport, err := HTTPClient(config)
+	if err != nil {
+		return nil, err
+	}
+
+	core, err := corev1client.NewForConfigAndClient(config, client)
+	if err != nil {
+		return nil, err
+	}
+
+	return &Client{core: core, transport: transport, transform: trim, syncTimeout: syncTimeout}, nil
+}
+
+// HTTPClient completes a configuration, reads the certificates that this names, and returns what requests are sent with:
+// a client, and the transport below it, whose idle connections whoever has it closes in the end. It sends no request.
 //
 // The transport belongs to this client alone. Those that client-go makes are kept in a cache of the process, one for
 // every certificate that ever was, and only the garbage collector may take them out again.
-func OpenConfig(config *rest.Config) (*Client, error) {
+func HTTPClient(config *rest.Config) (*http.Client, *http.Transport, error) {
 	config.UserAgent = UserAgent
 	config.ContentType = contentType
 	config.AcceptContentTypes = acceptContentType
@@ -83,12 +99,12 @@ func OpenConfig(config *rest.Config) (*Client, error) {
 
 	// Left as files, the certificate would be read at every handshake, and nothing would look at it before the first.
 	if err := rest.LoadTLSFiles(config); err != nil {
-		return nil, fmt.Errorf("failed to load the certificates: %w", err)
+		return nil, nil, fmt.Errorf("failed to load the certificates: %w", err)
 	}
 
 	tlsConfig, err := rest.TLSConfigFor(config)
 	if err != nil {
-		return nil, fmt.Errorf("failed to load the certificates: %w", err)
+		return nil, nil, fmt.Errorf("failed to load the certificates: %w", err)
 	}
 
 	transport := utilnet.SetTransportDefaults(&http.Transport{
@@ -102,15 +118,10 @@ func OpenConfig(config *rest.Config) (*Client, error) {
 
 	roundTripper, err := rest.HTTPWrappersForConfig(config, transport)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 
-	core, err := corev1client.NewForConfigAndClient(config, &http.Client{Transport: witness{roundTripper}})
-	if err != nil {
-		return nil, err
-	}
-
-	return &Client{core: core, transport: transport, transform: trim, syncTimeout: syncTimeout}, nil
+	return &http.Client{Transport: witness{roundTripper}}, transport, nil
 }
 
 // Load reads the kubeconfig at path and nothing else, not even the files that it names: clientcmd's own short cut takes the

@@ -60,15 +60,24 @@ func unsupported(kind, name string, err error) error {
 
 var errNotAuthorized = status.Error(codes.PermissionDenied, "not authorized")
 
-// authorize returns an error unless the caller has a role for the method. Some methods are for readers, the rest are for
-// admins.
-func authorize(ctx context.Context, method string) error {
-	allowed := role.MakeSet(role.Admin)
+// rules are the roles that a caller needs one of, by method. They are those of Talos v1.13.9 for the methods that a machine
+// has (internal/app/machined/pkg/system/services/machined.go).
+var rules = map[string]role.Set{
+	v1alpha1.State_Get_FullMethodName:   role.MakeSet(role.Admin, role.Operator, role.Reader),
+	v1alpha1.State_List_FullMethodName:  role.MakeSet(role.Admin, role.Operator, role.Reader),
+	v1alpha1.State_Watch_FullMethodName: role.MakeSet(role.Admin, role.Operator, role.Reader),
 
-	switch method {
-	case v1alpha1.State_Get_FullMethodName, v1alpha1.State_List_FullMethodName, v1alpha1.State_Watch_FullMethodName,
-		machine.MachineService_Version_FullMethodName:
-		allowed = role.MakeSet(role.Admin, role.Operator, role.Reader)
+	machine.MachineService_EtcdMemberList_FullMethodName: role.MakeSet(role.Admin, role.Operator, role.Reader, role.EtcdBackup),
+	machine.MachineService_EtcdStatus_FullMethodName:     role.MakeSet(role.Admin, role.Operator, role.Reader, role.EtcdBackup),
+	machine.MachineService_Reboot_FullMethodName:         role.MakeSet(role.Admin, role.Operator),
+	machine.MachineService_Version_FullMethodName:        role.MakeSet(role.Admin, role.Operator, role.Reader),
+}
+
+// authorize returns an error unless the caller has a role for the method. What has no rule is for admins.
+func authorize(ctx context.Context, method string) error {
+	allowed, ok := rules[method]
+	if !ok {
+		allowed = role.MakeSet(role.Admin)
 	}
 
 	if !allowed.IncludesAny(forwardedRoles(ctx)) {

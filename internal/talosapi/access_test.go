@@ -7,12 +7,14 @@ package talosapi_test
 import (
 	"context"
 	"crypto/tls"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/cosi-project/runtime/pkg/resource"
 	"github.com/cosi-project/runtime/pkg/safe"
 	"github.com/cosi-project/runtime/pkg/state"
+	machineapi "github.com/siderolabs/talos/pkg/machinery/api/machine"
 	"github.com/siderolabs/talos/pkg/machinery/client"
 	clientconfig "github.com/siderolabs/talos/pkg/machinery/client/config"
 	"github.com/siderolabs/talos/pkg/machinery/constants"
@@ -121,42 +123,71 @@ func TestRolesComeFromTheCertificate(t *testing.T) {
 
 	cluster := newCluster(t)
 
+	var reboots atomic.Int64
+
+	cluster.Node(second).Configure(t, func(config *talosapi.MachineConfig) {
+		config.Reboot = func(machineapi.RebootRequest_Mode) error {
+			reboots.Add(1)
+
+			return nil
+		}
+		config.Etcd = func(context.Context) (talosapi.Etcd, error) { return talosapi.Etcd{}, nil }
+	})
+
+	const denied = codes.PermissionDenied
+
+	backup, impersonator := role.MakeSet(role.EtcdBackup), role.MakeSet(role.Impersonator)
+
 	for name, tc := range map[string]struct {
-		roles     role.Set
-		claims    role.Role
-		read      codes.Code
-		sensitive codes.Code
+		roles                         role.Set
+		claims                        role.Role
+		read, etcd, reboot, sensitive codes.Code
 	}{
 		"an admin":                          {roles: admin},
 		"an admin who claims less":          {roles: admin, claims: role.EtcdBackup},
-		"an operator":                       {roles: operator, sensitive: codes.PermissionDenied},
-		"a reader":                          {roles: reader, sensitive: codes.PermissionDenied},
-		"a reader who claims more":          {roles: reader, claims: role.Admin, sensitive: codes.PermissionDenied},
-		"a reader who claims less":          {roles: reader, claims: role.EtcdBackup, sensitive: codes.PermissionDenied},
-		"no role":                           {read: codes.PermissionDenied, sensitive: codes.PermissionDenied},
-		"no role and a claim":               {claims: role.Admin, read: codes.PermissionDenied, sensitive: codes.PermissionDenied},
-		"a role for something else":         {roles: role.MakeSet(role.EtcdBackup), read: codes.PermissionDenied, sensitive: codes.PermissionDenied},
-		"the role of apids, to claim":       {roles: role.MakeSet(role.Impersonator), claims: role.Admin, read: codes.PermissionDenied, sensitive: codes.PermissionDenied},
-		"the role of apids without a claim": {roles: role.MakeSet(role.Impersonator), read: codes.PermissionDenied, sensitive: codes.PermissionDenied},
+		"an operator":                       {roles: operator, sensitive: denied},
+		"a reader":                          {roles: reader, reboot: denied, sensitive: denied},
+		"a reader who claims more":          {roles: reader, claims: role.Admin, reboot: denied, sensitive: denied},
+		"a reader who claims less":          {roles: reader, claims: role.EtcdBackup, reboot: denied, sensitive: denied},
+		"no role":                           {read: denied, etcd: denied, reboot: denied, sensitive: denied},
+		"no role and a claim":               {claims: role.Admin, read: denied, etcd: denied, reboot: denied, sensitive: denied},
+		"a role for etcd":                   {roles: backup, read: denied, reboot: denied, sensitive: denied},
+		"a role for something else":         {roles: role.MakeSet(role.MetaWriter), read: denied, etcd: denied, reboot: denied, sensitive: denied},
+		"the role of apids, to claim":       {roles: impersonator, claims: role.Admin, read: denied, etcd: denied, reboot: denied, sensitive: denied},
+		"the role of apids without a claim": {roles: impersonator, read: denied, etcd: denied, reboot: denied, sensitive: denied},
 	} {
+		// One after the other, so that reboots can be counted.
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-
 			talos, ctx := cluster.ClientWith(t, tc.roles), deadline(t)
 
 			if tc.claims != "" {
 				ctx = metadata.AppendToOutgoingContext(ctx, constants.APIAuthzRoleMetadataKey, string(tc.claims))
 			}
 
-			got, readErr := nodeName(client.WithNode(ctx, second), talos)
+			to := client.WithNode(ctx, second)
+
+			got, readErr := nodeName(to, talos)
 			list, listErr := safe.StateListAll[*recovery.RecoveryStatus](client.WithNode(ctx, first), talos.COSI)
-			_, versionErr := talos.MachineClient.Version(client.WithNode(ctx, second), &emptypb.Empty{})
+			_, versionErr := talos.MachineClient.Version(to, &emptypb.Empty{})
+			_, statusErr := talos.MachineClient.EtcdStatus(to, &emptypb.Empty{})
+			_, membersErr := talos.MachineClient.EtcdMemberList(to, &machineapi.EtcdMemberListRequest{})
 			_, sensitiveErr := safe.StateGetByID[*clusterres.Config](ctx, talos.COSI, clusterres.ConfigID)
+
+			reboots.Store(0)
+			_, rebootErr := talos.MachineClient.Reboot(to, &machineapi.RebootRequest{})
 
 			for _, call := range []struct {
 				err  error
 				want codes.Code
-			}{{readErr, tc.read}, {listErr, tc.read}, {versionErr, tc.read}, {sensitiveErr, tc.sensitive}} {
+			}{
+				{readErr, tc.read},
+				{listErr, tc.read},
+				{versionErr, tc.read},
+				{statusErr, tc.etcd},
+				{membersErr, tc.etcd},
+				{rebootErr, tc.reboot},
+				{sensitiveErr, tc.sensitive},
+			} {
 				if call.want == codes.OK {
 					assert.NoError(t, call.err)
 				} else {
@@ -169,6 +200,8 @@ func TestRolesComeFromTheCertificate(t *testing.T) {
 				require.Equal(t, 1, list.Len())
 				assert.Equal(t, first, list.Get(0).TypedSpec().NodeName)
 			}
+
+			assert.Equal(t, tc.reboot == codes.OK, reboots.Load() == 1, "a machine reboots only if it may")
 		})
 	}
 }

@@ -8,8 +8,8 @@
 // plane node: it takes clients in over TLS, learns their roles from their certificates and passes their calls on to the
 // machines they name. An authority signs the certificates of both sides. Rules and messages are those of Talos v1.13.9.
 //
-// It is not Talos. A machine serves resources and its version and nothing else. It believes the roles that a call claims
-// to have. An endpoint talks to machines, not to their apids. The role os:impersonator gives nothing.
+// It is not Talos. A machine serves resources and its version, and if it is told how, it reboots and shows its etcd; nothing
+// else. It believes the roles that a call claims to have. An endpoint talks to machines, not to their apids. The role os:impersonator gives nothing.
 //
 // # Why it exists
 //
@@ -21,16 +21,15 @@
 //
 // It costs about 610 lines of code. What others do better is left to them: grpc-proxy passes calls on and joins
 // replies, siderolabs/crypto makes certificates, COSI's own server serves resources. Three things were given up to get
-// from 890 to 610 lines. Connections to machines are not kept, so nothing has to notice that a machine is back. Only
-// the version is asked of many nodes in one call, because every other such call ends as Unimplemented anyway. And an
-// endpoint's certificate is for loopback alone.
+// from 890 to 610 lines. Connections to machines are not kept, so nothing has to notice that a machine is back. Of
+// many nodes in one call only that is asked which machines have, because every other such call ends as Unimplemented anyway.
+// And an endpoint's certificate is for loopback alone.
 package talosapi
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 
 	"github.com/cosi-project/runtime/api/v1alpha1"
 	"github.com/cosi-project/runtime/pkg/resource/meta"
@@ -42,7 +41,6 @@ import (
 	"github.com/siderolabs/talos/pkg/machinery/api/machine"
 	"github.com/siderolabs/talos/pkg/machinery/constants"
 	"google.golang.org/grpc"
-	"google.golang.org/protobuf/types/known/emptypb"
 )
 
 // MachineConfig is what a machine answers with.
@@ -53,6 +51,24 @@ type MachineConfig struct {
 
 	// Version is the Talos version that the machine claims to run, such as "v1.13.9". Clients refuse to parse an empty one.
 	Version string
+
+	// Reboot begins a reboot in the mode that the caller asks for. It does not wait for its end: the caller gets an answer
+	// first. It is called once for every request, concurrently, also while a reboot is under way. Without it such requests are
+	// Unimplemented.
+	Reboot func(mode machine.RebootRequest_Mode) error
+
+	// Etcd returns what the machine's etcd says. Without it the machine is a worker, and requests about etcd are
+	// Unimplemented. It is called for every such request, concurrently.
+	Etcd func(ctx context.Context) (Etcd, error)
+}
+
+// Etcd is what the etcd of a control plane node says.
+type Etcd struct {
+	// Status is its own.
+	Status *machine.EtcdMemberStatus
+
+	// Members are those of the cluster.
+	Members []*machine.EtcdMember
 }
 
 // NewMachine returns the API of one machine, for the caller to serve and to stop. It believes the roles in the metadata
@@ -66,31 +82,9 @@ func NewMachine(config MachineConfig) *grpc.Server {
 	)
 
 	v1alpha1.RegisterStateServer(api, server.NewState(state.Filter(config.State, accessRule(config.State))))
-	machine.RegisterMachineServiceServer(api, &machineService{version: config.Version})
+	machine.RegisterMachineServiceServer(api, &machineService{config: config})
 
 	return api
-}
-
-// machineService tells the version. All its other calls are Unimplemented.
-type machineService struct {
-	machine.UnimplementedMachineServiceServer
-
-	version string
-}
-
-// Version implements machine.MachineServiceServer.
-func (s *machineService) Version(context.Context, *emptypb.Empty) (*machine.VersionResponse, error) {
-	return &machine.VersionResponse{
-		Messages: []*machine.Version{{
-			Version: &machine.VersionInfo{
-				Tag:       s.version,
-				GoVersion: runtime.Version(),
-				Os:        runtime.GOOS,
-				Arch:      runtime.GOARCH,
-			},
-			Features: &machine.FeaturesInfo{Rbac: true},
-		}},
-	}, nil
 }
 
 // NewState makes an in-memory state as a machine has it right after its boot: no resources yet, but the definitions of

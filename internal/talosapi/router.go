@@ -12,7 +12,6 @@ import (
 	"github.com/cosi-project/runtime/api/v1alpha1"
 	"github.com/siderolabs/grpc-proxy/proxy"
 	"github.com/siderolabs/talos/pkg/machinery/api/common"
-	"github.com/siderolabs/talos/pkg/machinery/api/machine"
 	"github.com/siderolabs/talos/pkg/machinery/constants"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -38,6 +37,7 @@ type router struct {
 func (r *router) direct(ctx context.Context, method string) (proxy.Mode, []proxy.Backend, error) {
 	md, _ := metadata.FromIncomingContext(ctx)
 	node, nodes := md[nodeKey], md[nodesKey]
+	_, known := rules[method]
 
 	switch {
 	case len(node) > 1:
@@ -48,7 +48,7 @@ func (r *router) direct(ctx context.Context, method string) (proxy.Mode, []proxy
 		return proxy.One2One, nil, status.Errorf(codes.InvalidArgument, "one-2-many proxying is not supported for method %s", method)
 	case r.resolve == nil:
 		return proxy.One2One, nil, status.Error(codes.PermissionDenied, "no request forwarding")
-	case len(nodes) > 0 && method != machine.MachineService_Version_FullMethodName:
+	case len(nodes) > 0 && !known:
 		// No machine has it, so nothing needs to know how to join its replies.
 		return proxy.One2One, nil, status.Errorf(codes.Unimplemented, "unknown method %s", method)
 	case len(nodes) > 0:

@@ -47,14 +47,14 @@ const (
 // Node is a machine that can be rebooted, and that reboots by itself when it is
 // asked to.
 type Node struct {
-	lab          *Lab
-	name         string
-	address      netip.Addr
-	config       machine.Config
-	agent        *Agent
-	metricsPort  int
-	controlPlane bool
-	staticPods   []*corev1.Pod
+	lab         *Lab
+	name        string
+	address     netip.Addr
+	config      machine.Config
+	agent       *Agent
+	metricsPort int
+	etcd        *machine.EtcdMember // nil for a worker
+	staticPods  []*corev1.Pod
 
 	// attended ends the attendance of a machine that may reboot by itself, and
 	// waits until it has ended; nil for one that was never started.

@@ -98,7 +98,7 @@ func TestAMachineMayComeBackNotReady(t *testing.T) {
 
 func TestANodeOfTheControlPlaneLooksLikeOne(t *testing.T) {
 	s := newScenario(t, "control-plane")
-	node := s.addNode("", lab.WithControlPlane(), lab.WithStaticPod(lab.EtcdPod()))
+	node := s.addNode("", lab.ControlPlane(), lab.WithStaticPod(lab.EtcdPod()))
 
 	require.NoError(t, node.SetCondition(s.ctx, lab.EtcdVoterCondition, corev1.ConditionTrue, "MemberNotLearner"))
 

@@ -26,12 +26,6 @@ const (
 	EtcdVoterCondition corev1.NodeConditionType = "EtcdIsVoter"
 )
 
-// WithControlPlane makes the node one of the control plane to all who look at
-// it. The lab's API server and its etcd run elsewhere all the same.
-func WithControlPlane() NodeOption {
-	return func(node *Node) { node.controlPlane = true }
-}
-
 // WithStaticPod has the kubelet run a pod that is a file on the node.
 func WithStaticPod(pod *corev1.Pod) NodeOption {
 	return func(node *Node) { node.staticPods = append(node.staticPods, pod) }
@@ -57,7 +51,7 @@ func EtcdPod() *corev1.Pod {
 
 // setRole gives the node's object what the kubelet may not give it.
 func (node *Node) setRole(ctx context.Context) error {
-	if !node.controlPlane {
+	if node.etcd == nil {
 		return nil
 	}
 

@@ -28,7 +28,12 @@ import (
 // asked about every object there is, and then about every change. The object
 // given has no other use than to have a type.
 func waitFor[T runtime.Object](ctx context.Context, lab *Lab, resource, namespace string, selector fields.Selector, object T, condition func(object T, deleted bool) bool) error {
-	source := cache.NewListWatchFromClient(lab.client.CoreV1().RESTClient(), resource, namespace, selector)
+	return waitWith(ctx, lab.client.CoreV1().RESTClient(), resource, namespace, selector, object, condition)
+}
+
+// waitWith does so with the client of any group.
+func waitWith[T runtime.Object](ctx context.Context, client cache.Getter, resource, namespace string, selector fields.Selector, object T, condition func(object T, deleted bool) bool) error {
+	source := cache.NewListWatchFromClient(client, resource, namespace, selector)
 
 	_, err := watchtools.UntilWithSync(ctx, source, object, nil, func(event watch.Event) (bool, error) {
 		object, ok := event.Object.(T)

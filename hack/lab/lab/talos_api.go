@@ -126,18 +126,17 @@ func (lab *Lab) join(ctx context.Context, node *Node) error {
 		}
 	}
 
-	machineType := machine.TypeWorker
-	if node.controlPlane {
-		machineType = machine.TypeControlPlane
-	}
-
 	member := cluster.NewMember(cluster.NamespaceName, node.name)
 	*member.TypedSpec() = cluster.MemberSpec{
 		NodeID:          node.name,
 		Addresses:       []netip.Addr{node.address},
 		Hostname:        node.name,
-		MachineType:     machineType,
+		MachineType:     machine.TypeWorker,
 		OperatingSystem: "Talos (" + gendata.VersionTag + ")",
+	}
+
+	if node.etcd != nil {
+		member.TypedSpec().MachineType = machine.TypeControlPlane
 	}
 
 	if err := lab.talosAPI.members.Create(ctx, member); err != nil {
@@ -146,7 +145,7 @@ func (lab *Lab) join(ctx context.Context, node *Node) error {
 
 	lab.nodes[node.name] = node
 
-	return nil
+	return lab.joinEtcd(node)
 }
 
 // resolve returns where the API is of a node that is called by its name or its

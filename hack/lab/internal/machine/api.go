@@ -7,8 +7,11 @@ package machine
 import (
 	"context"
 
+	machineapi "github.com/siderolabs/talos/pkg/machinery/api/machine"
 	"github.com/siderolabs/talos/pkg/machinery/gendata"
 	"go.uber.org/zap"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/talos-rebound/rebound/internal/talosapi"
 )
@@ -16,12 +19,16 @@ import (
 // serveAPI serves the machine's API on a unix socket until ctx is done. It
 // returns when clients can connect.
 func (machine *machine) serveAPI(ctx context.Context) error {
-	api := talosapi.NewMachine(talosapi.MachineConfig{
+	config := talosapi.MachineConfig{
 		State:   machine.state,
 		Version: gendata.VersionTag,
-	})
+		Reboot:  machine.acceptReboot,
+	}
+	if machine.config.EtcdMembers != "" {
+		config.Etcd = machine.etcd
+	}
 
-	wait, err := talosapi.Serve(ctx, api, machine.config.Root.APISocket())
+	wait, err := talosapi.Serve(ctx, talosapi.NewMachine(config), machine.config.Root.APISocket())
 	if err != nil {
 		return err
 	}
@@ -31,6 +38,19 @@ func (machine *machine) serveAPI(ctx context.Context) error {
 			machine.logger.Error("the API went away", zap.Error(err))
 		}
 	}()
+
+	return nil
+}
+
+// acceptReboot begins a reboot that a client of the API asks for. The kubelet
+// always shuts down gracefully, so a reboot that leaves that out is refused.
+func (machine *machine) acceptReboot(mode machineapi.RebootRequest_Mode) error {
+	if mode == machineapi.RebootRequest_FORCE {
+		return status.Error(codes.Unimplemented, "a reboot without a graceful shutdown is not supported")
+	}
+
+	machine.logger.Info("reboot requested", zap.Stringer("mode", mode))
+	machine.requestReboot()
 
 	return nil
 }

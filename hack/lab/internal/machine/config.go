@@ -40,6 +40,9 @@ type Config struct {
 	StaticPodList string `json:"staticPodList,omitempty"`
 	// Devices are the node's extended resources.
 	Devices map[string]hollow.Device `json:"devices,omitempty"`
+	// EtcdMembers is the file with the members of etcd that WriteEtcdMembers has
+	// written; empty for a worker, which shows none.
+	EtcdMembers string `json:"etcdMembers,omitempty"`
 	// Rebound runs rebound's controllers on the node unless it is nil.
 	Rebound *Rebound `json:"rebound,omitempty"`
 }

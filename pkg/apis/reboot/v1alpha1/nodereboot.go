@@ -55,6 +55,9 @@ type NodeRebootSpec struct {
 	// NotBefore is the earliest time at which the reboot may begin.
 	//
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Format=date-time
+	// +kubebuilder:validation:Pattern=`^[^a-z]+T[^a-z]+(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$`
 	NotBefore *metav1.Time `json:"notBefore,omitempty"`
 	// Suspend keeps the reboot from beginning. If it has begun and was not granted yet, the node is given back.
 	//
@@ -69,6 +72,9 @@ type NodeRebootSpec struct {
 	// value asks for the next one.
 	//
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Format=date-time
+	// +kubebuilder:validation:Pattern=`^[^a-z]+T[^a-z]+(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$`
 	RequestedAt *metav1.Time `json:"requestedAt,omitempty"`
 }
 

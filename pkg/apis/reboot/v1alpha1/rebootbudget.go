@@ -25,7 +25,7 @@ const RebootBudgetName = "default"
 // +kubebuilder:printcolumn:name="Steps",type=string,JSONPath=`.status.holders[*].step`
 // +kubebuilder:printcolumn:name="Since",type=string,JSONPath=`.status.holders[*].since`
 // +kubebuilder:printcolumn:name="Waiting",type=integer,JSONPath=`.status.waiting`
-// +kubebuilder:validation:XValidation:rule="self.metadata.name == 'default'",message="there is one RebootBudget, and its name is default"
+// +kubebuilder:validation:XValidation:rule="self.metadata.name == 'default'",message="metadata.name must be default: there is one RebootBudget"
 type RebootBudget struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`

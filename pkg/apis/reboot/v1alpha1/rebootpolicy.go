@@ -29,10 +29,13 @@ type RebootPolicy struct {
 }
 
 // RebootPolicySpec is which nodes, when and how.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.windows) || self.windows.all(w, timestamp((w.end > w.start ? '2000-01-01T' : '2000-01-02T') + w.end + ':00Z') - timestamp('2000-01-01T' + w.start + ':00Z') >= duration(self.drain.timeout))",fieldPath=".windows",message="each window must be at least as long as drain.timeout"
 type RebootPolicySpec struct {
 	// NodeSelector selects the nodes by their labels; empty selects all of them.
 	//
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="!has(self.matchExpressions) || self.matchExpressions.all(e, has(e.values) && size(e.values) > 0 ? e.operator in ['In', 'NotIn'] : e.operator in ['Exists', 'DoesNotExist'])",message="operators are In and NotIn with values, Exists and DoesNotExist without"
 	NodeSelector metav1.LabelSelector `json:"nodeSelector,omitempty"`
 	// Precedence decides between policies that select the same node: the highest one counts.
 	//
@@ -48,10 +51,10 @@ type RebootPolicySpec struct {
 	// +optional
 	// +kubebuilder:default=1
 	// +kubebuilder:validation:XIntOrString
-	// +kubebuilder:validation:XValidation:rule="type(self) == int ? self >= 1 : self.matches('^([1-9][0-9]?|100)%$')",message="must be a number from 1 on, or a percentage from 1% to 100%"
+	// +kubebuilder:validation:XValidation:rule="type(self) == int ? self >= 1 && self <= 2147483647 : self.matches('^([1-9][0-9]?|100)%$')",message="must be a number from 1 on, or a percentage from 1% to 100%"
 	MaxUnavailable *intstr.IntOrString `json:"maxUnavailable,omitempty"`
 	// Windows are when a reboot may begin and be prepared; none means at any time. A reboot begins only if drain.timeout
-	// fits before the end of the window.
+	// fits before the end of the window, so a window that is shorter is refused.
 	//
 	// +optional
 	// +listType=atomic
@@ -77,8 +80,9 @@ type RebootPolicySpec struct {
 	// +optional
 	// +kubebuilder:default="1h"
 	// +kubebuilder:validation:Type=string
-	// +kubebuilder:validation:Format=duration
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s')",message="must not be negative"
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s')",message="must be a duration, as 1h30m"
 	Cooldown metav1.Duration `json:"cooldown,omitempty"`
 }
 
@@ -98,11 +102,13 @@ type Window struct {
 	Days []Weekday `json:"days,omitempty"`
 	// Start is the time of day at which the window opens, as 22:00.
 	//
+	// +kubebuilder:validation:MaxLength=5
 	// +kubebuilder:validation:Pattern=`^([01][0-9]|2[0-3]):[0-5][0-9]$`
 	Start string `json:"start"`
 	// End is the time of day at which it closes. If that is not after Start it is on the next day, so that with the same
 	// time the window lasts for a whole day.
 	//
+	// +kubebuilder:validation:MaxLength=5
 	// +kubebuilder:validation:Pattern=`^([01][0-9]|2[0-3]):[0-5][0-9]$`
 	End string `json:"end"`
 	// TimeZone is the IANA time zone of Start and End, as Europe/Berlin.
@@ -111,7 +117,7 @@ type Window struct {
 	// +kubebuilder:default=UTC
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
-	// +kubebuilder:validation:XValidation:rule="self != 'Local' && timestamp('2026-01-01T00:00:00Z').getHours(self) >= 0",message="must be the name of a time zone, as Europe/Berlin"
+	// +kubebuilder:validation:XValidation:rule="self != 'Local' && !self.contains(':') && timestamp('2026-01-01T00:00:00Z').getHours(self) >= 0",message="must be the name of a time zone, as Europe/Berlin"
 	TimeZone string `json:"timeZone,omitempty"`
 }
 
@@ -131,13 +137,16 @@ const (
 
 // Drain is how the pods leave a node: by eviction, which respects PodDisruptionBudgets. Pods of DaemonSets and static pods
 // stay. Pods without a controller are evicted too, and do not come back.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.forceAfter) || self.onBlocked == 'Force'",fieldPath=".forceAfter",message="goes with onBlocked: Force only"
 type Drain struct {
 	// Timeout is how long pods are evicted before OnBlocked applies.
 	//
 	// +optional
 	// +kubebuilder:default="5m"
 	// +kubebuilder:validation:Type=string
-	// +kubebuilder:validation:Format=duration
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
 	// +kubebuilder:validation:XValidation:rule="duration(self) > duration('0s')",message="must be greater than 0: a drain without an end blocks every other reboot"
 	Timeout metav1.Duration `json:"timeout,omitempty"`
 	// GracePeriodSeconds takes the place of the pods' own terminationGracePeriodSeconds.
@@ -148,14 +157,16 @@ type Drain struct {
 	// PodSelector selects the pods that have to leave, by their labels; without it all have to.
 	//
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="!has(self.matchExpressions) || self.matchExpressions.all(e, has(e.values) && size(e.values) > 0 ? e.operator in ['In', 'NotIn'] : e.operator in ['Exists', 'DoesNotExist'])",message="operators are In and NotIn with values, Exists and DoesNotExist without"
 	PodSelector *metav1.LabelSelector `json:"podSelector,omitempty"`
 	// SkipPodsDeletingLongerThan lets the node go although a pod has not ended that was deleted this long ago. Without it
 	// every pod is waited for, until Timeout.
 	//
 	// +optional
 	// +kubebuilder:validation:Type=string
-	// +kubebuilder:validation:Format=duration
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s')",message="must not be negative"
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s')",message="must be a duration, as 1h30m"
 	SkipPodsDeletingLongerThan *metav1.Duration `json:"skipPodsDeletingLongerThan,omitempty"`
 	// OnBlocked is what happens if pods are left after Timeout.
 	//
@@ -166,8 +177,9 @@ type Drain struct {
 	//
 	// +optional
 	// +kubebuilder:validation:Type=string
-	// +kubebuilder:validation:Format=duration
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s')",message="must not be negative"
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s')",message="must be a duration, as 1h30m"
 	ForceAfter *metav1.Duration `json:"forceAfter,omitempty"`
 }
 
@@ -195,15 +207,17 @@ type Reboot struct {
 	// +optional
 	// +kubebuilder:default="0s"
 	// +kubebuilder:validation:Type=string
-	// +kubebuilder:validation:Format=duration
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s')",message="must not be negative"
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s')",message="must be a duration, as 1h30m"
 	Delay metav1.Duration `json:"delay,omitempty"`
 	// Timeout is how long a node may take to come back before that is reported. It keeps its slot all the same: it is down.
 	//
 	// +optional
 	// +kubebuilder:default="15m"
 	// +kubebuilder:validation:Type=string
-	// +kubebuilder:validation:Format=duration
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
 	// +kubebuilder:validation:XValidation:rule="duration(self) > duration('0s')",message="must be greater than 0"
 	Timeout metav1.Duration `json:"timeout,omitempty"`
 }
@@ -215,8 +229,9 @@ type Gates struct {
 	// +optional
 	// +kubebuilder:default="30s"
 	// +kubebuilder:validation:Type=string
-	// +kubebuilder:validation:Format=duration
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s')",message="must not be negative"
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s')",message="must be a duration, as 1h30m"
 	Settle metav1.Duration `json:"settle,omitempty"`
 	// NodeConditions are conditions that the node must have, before its reboot begins and again before it counts as back.
 	// That it is Ready need not be named.

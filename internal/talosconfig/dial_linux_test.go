@@ -2,7 +2,7 @@
 // License, v. 2.0. If a copy of the MPL was not distributed with this
 // file, You can obtain one at http://mozilla.org/MPL/2.0/.
 
-package cli_test
+package talosconfig_test
 
 import (
 	"context"
@@ -15,9 +15,9 @@ import (
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
 
-	"github.com/talos-rebound/rebound/internal/cli"
 	"github.com/talos-rebound/rebound/internal/ctest"
 	"github.com/talos-rebound/rebound/internal/talosapi"
+	"github.com/talos-rebound/rebound/internal/talosconfig"
 )
 
 func TestADeadEndpointIsGivenUp(t *testing.T) {
@@ -28,7 +28,7 @@ func TestADeadEndpointIsGivenUp(t *testing.T) {
 	require.NoError(t, err)
 
 	dialed := make(chan net.Conn, 1)
-	options := append(cli.DialOptions(), grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
+	options := append(talosconfig.DialOptions(), grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
 		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
 		if err == nil {
 			dialed <- conn

@@ -1,0 +1,42 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+// Package log makes the logger of the coordinator.
+package log
+
+import (
+	"fmt"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+// The formats.
+const (
+	FormatJSON    = "json"
+	FormatConsole = "console"
+)
+
+// New returns a logger that writes to standard error.
+func New(format string) (*zap.Logger, error) {
+	config := zap.NewProductionConfig()
+	config.EncoderConfig.EncodeTime = zapcore.ISO8601TimeEncoder
+	config.DisableCaller = true
+	config.DisableStacktrace = true
+
+	switch format {
+	case FormatJSON:
+	case FormatConsole:
+		config.Encoding = "console"
+	default:
+		return nil, fmt.Errorf("--log-format %q is neither %s nor %s", format, FormatJSON, FormatConsole)
+	}
+
+	logger, err := config.Build()
+	if err != nil {
+		return nil, fmt.Errorf("failed to make a logger: %w", err)
+	}
+
+	return logger, nil
+}

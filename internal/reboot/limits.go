@@ -1,0 +1,52 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package reboot
+
+import "time"
+
+const (
+	// backOffFirst and backOffLimit bound the time between two attempts for a node, which doubles with each that was given up.
+	backOffFirst = time.Minute
+	backOffLimit = time.Hour
+
+	// evictionDelay and evictionDelayLimit do the same for two tries to evict one pod. If its budget comes to allow a
+	// disruption in between, it is tried at once.
+	evictionDelay      = time.Second
+	evictionDelayLimit = 30 * time.Second
+
+	// checkInterval is for how long an answer of a Talos API counts.
+	checkInterval = 30 * time.Second
+	// aliveAfter is how long after a request to reboot the kubelet must have reported, in the same boot, for the request to
+	// count as lost. Talos begins a reboot at once, and gives the kubelet 30 s to end its pods
+	// (siderolabs/talos v1.13.9, pkg/machinery/constants).
+	aliveAfter = 90 * time.Second
+
+	// keptResults is how many results are kept.
+	keptResults = 5
+	// namedPods is how many pods are named in a status, and namedInMessage in its message.
+	namedPods      = 10
+	namedInMessage = 3
+
+	// conditionEtcdIsVoter is the condition of a Node of K3s and RKE2 with etcd (k3s-io/k3s, pkg/etcd/etcd.go).
+	conditionEtcdIsVoter = "EtcdIsVoter"
+)
+
+// doubling returns 0 for n < 1, then first, 2*first, 4*first, … up to limit.
+func doubling(n int, first, limit time.Duration) time.Duration {
+	if n < 1 {
+		return 0
+	}
+
+	d := first
+	for range n - 1 {
+		if d >= limit/2 {
+			return limit
+		}
+
+		d *= 2
+	}
+
+	return min(d, limit)
+}

@@ -1,0 +1,33 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package reboot
+
+// isPresent tells whether the agent has reported in the node's present boot. What it reported in another one says nothing.
+func (n *Node) isPresent() bool { return n.BootID != "" && n.Agent.BootID == n.BootID }
+
+// isWithdrawn tells whether the reboot was the node's own wish, and no longer is.
+func isWithdrawn(r *Reboot, n *Node) bool { return r.FromNode && n.isPresent() && !n.Agent.Wanted }
+
+// planWishes turns what the agents say into NodeReboots.
+func (p *planner) planWishes() {
+	for _, name := range p.nodeNames {
+		node := p.facts.Nodes[name]
+		if !node.isPresent() {
+			continue
+		}
+
+		r, exists := p.facts.Reboots[name]
+
+		switch {
+		case node.Agent.Wanted && !exists:
+			p.decision.Wishes = append(p.decision.Wishes, Wish{Node: name, Reason: node.Agent.Reason, At: p.now})
+		case node.Agent.Wanted && r.Status.Phase == PhaseDone && !r.Deleting && r.Status.BootID != node.BootID &&
+			r.requestedAt().Equal(r.Status.RequestedAt):
+			p.decision.Wishes = append(p.decision.Wishes, Wish{Node: name, Reason: node.Agent.Reason, At: p.now, UID: r.UID})
+		case exists && isWithdrawn(&r, &node) && r.Status.Phase.waits() && !r.Deleting && !p.holds(name, r.UID):
+			p.decision.Withdrawn = append(p.decision.Withdrawn, name)
+		}
+	}
+}
