@@ -6,6 +6,7 @@ package kured
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -27,7 +28,7 @@ type Fleet struct {
 	say     func(node, line string)
 
 	mu        sync.Mutex
-	processes map[string]*process
+	processes map[string]*component.Process
 }
 
 // Deploy prepares the cluster for kured with the flags. Every line that one of
@@ -45,7 +46,7 @@ func Deploy(ctx context.Context, cluster *lab.Lab, program Program, flags []stri
 
 	return &Fleet{
 		program: program, account: account, folder: filepath.Join(cluster.Folder(), "log"), self: self,
-		flags: flags, say: say, processes: map[string]*process{},
+		flags: flags, say: say, processes: map[string]*component.Process{},
 	}, nil
 }
 
@@ -58,7 +59,10 @@ func (fleet *Fleet) Start(node *lab.Node, sentinel string) error {
 	name := node.Name()
 
 	if running, ok := fleet.processes[name]; ok {
-		running.stop()
+		if err := running.Kill(); err != nil {
+			return fmt.Errorf("failed to end the kured of node %q: %w", name, err)
+		}
+
 		delete(fleet.processes, name)
 	}
 
@@ -73,7 +77,7 @@ func (fleet *Fleet) Start(node *lab.Node, sentinel string) error {
 		"--metrics-port=0",
 	})
 
-	process, err := startProcess(fleet.account, env, filepath.Join(fleet.folder, Name+"-"+name+".log"), func(line string) { fleet.say(name, line) }, fleet.program.Path, args...)
+	process, err := fleet.account.start(env, filepath.Join(fleet.folder, Name+"-"+name+".log"), func(line string) { fleet.say(name, line) }, fleet.program.Path, args...)
 	if err != nil {
 		return err
 	}
@@ -83,14 +87,23 @@ func (fleet *Fleet) Start(node *lab.Node, sentinel string) error {
 	return nil
 }
 
-// Close ends all of them, and waits for that.
-func (fleet *Fleet) Close() {
+// Close ends all of them, and waits for that. It may be called again.
+func (fleet *Fleet) Close() error {
 	fleet.mu.Lock()
 	defer fleet.mu.Unlock()
 
+	var errs []error
+
 	for _, running := range fleet.processes {
-		running.stop()
+		// Kured has no part that runs at its end.
+		errs = append(errs, running.Kill())
 	}
 
 	clear(fleet.processes)
+
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("failed to end kured: %w", err)
+	}
+
+	return nil
 }

@@ -5,14 +5,10 @@
 package kured
 
 import (
-	"bufio"
-	"fmt"
-	"io"
 	"os"
-	"os/exec"
-	"runtime"
 	"slices"
-	"syscall"
+
+	"github.com/talos-rebound/rebound/hack/lab/component"
 )
 
 // namespaces are the flags that put a program into namespaces of its own: of
@@ -31,68 +27,14 @@ ln -s "$1" /var/run/secrets/kubernetes.io/serviceaccount
 shift
 exec "$@"`
 
-// process is one running kured.
-type process struct {
-	cmd   *exec.Cmd
-	ended chan struct{}
-}
-
-// startProcess starts the program in the account. Each line that it writes goes
-// to the log at path, and to say. It ends with this process, however that ends.
-func startProcess(account account, env []string, path string, say func(line string), program string, args ...string) (*process, error) {
-	log, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("failed to open log of %q: %w", Name, err)
-	}
-
-	cmd := exec.Command(unshareName, slices.Concat(namespaces(), []string{"sh", "-c", stage, "sh", account.folder, program}, args)...) //nolint:noctx // stop ends it
-	cmd.Env = slices.Concat(os.Environ(), env, []string{
+// start starts the program in the account, with its log at path. It ends with
+// this process, however that ends.
+func (account account) start(env []string, path string, say func(line string), program string, args ...string) (*component.Process, error) {
+	env = slices.Concat(os.Environ(), env, []string{
 		"KUBERNETES_SERVICE_HOST=" + account.host,
 		"KUBERNETES_SERVICE_PORT=" + account.port,
 	})
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 
-	lines, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, fmt.Errorf("failed to read from %q: %w", Name, err)
-	}
-
-	cmd.Stderr = cmd.Stdout
-
-	p := &process{cmd: cmd, ended: make(chan struct{})}
-	started := make(chan error, 1)
-
-	go func() {
-		// The kernel takes the end of the thread that starts the child for the death of its parent.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		defer close(p.ended)
-		defer log.Close() //nolint:errcheck // a log that is cut off is still one
-
-		err := cmd.Start()
-		started <- err
-
-		if err != nil {
-			return
-		}
-
-		for scanner := bufio.NewScanner(io.TeeReader(lines, log)); scanner.Scan(); {
-			say(scanner.Text())
-		}
-
-		cmd.Wait() //nolint:errcheck // it is ended by a signal
-	}()
-
-	if err := <-started; err != nil {
-		return nil, fmt.Errorf("failed to start %q: %w", Name, err)
-	}
-
-	return p, nil
-}
-
-// stop ends the process at once, as the end of a machine does, and waits until it is
-// gone. Kured has no part that runs at its end.
-func (p *process) stop() {
-	p.cmd.Process.Kill() //nolint:errcheck // it has ended already
-	<-p.ended
+	return component.FollowProgram(say, unshareName, account.folder, path, env,
+		slices.Concat(namespaces(), []string{"sh", "-c", stage, "sh", account.folder, program}, args)...)
 }

@@ -200,6 +200,12 @@ func (machine *machine) start(ctx context.Context) error {
 		return err
 	}
 
+	machine.logind.OnReboot(func() error {
+		machine.requestReboot()
+
+		return nil
+	})
+
 	for name, value := range map[string]string{
 		"DBUS_SYSTEM_BUS_ADDRESS": machine.logind.Address(),
 		"TMPDIR":                  config.Root.Temp(),

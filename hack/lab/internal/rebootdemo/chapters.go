@@ -15,7 +15,13 @@ import (
 
 // tellAll tells the story with everybody who is there.
 func tellAll(ctx context.Context, options Options, program kured.Program, w io.Writer) (*Report, error) {
-	report := &Report{}
+	run, err := tellOne(ctx, "rebound", &reboundSystem{agent: options.Rebound, coordinator: options.Coordinator, manifests: options.Manifests}, reboundLimits, w)
+	if err != nil {
+		return nil, err
+	}
+
+	run.Told = fmt.Sprintf("An agent on each node, %d replicas of the coordinator, one RebootBudget and one RebootPolicy with the defaults.", len(replicas))
+	report := &Report{Result: run}
 
 	if program.Path == "" {
 		return report, nil

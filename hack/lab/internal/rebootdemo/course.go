@@ -138,7 +138,6 @@ func (course *Course) add(o Observation, before string, from, to time.Time) {
 	}
 }
 
-
 // maxUnavailable is how many of the nodes were unavailable at the same time, at
 // most, from the moment on.
 func maxUnavailable(all []Observation, from time.Time) int {

@@ -80,11 +80,11 @@ func (k *kuredSystem) start(ctx context.Context, cluster *lab.Lab, notes *record
 func (k *kuredSystem) booted(node *lab.Node) error { return k.fleet.Start(node, sentinel(node)) }
 
 func (k *kuredSystem) close() error {
-	if k.fleet != nil {
-		k.fleet.Close()
+	if k.fleet == nil {
+		return nil
 	}
 
-	return nil
+	return k.fleet.Close()
 }
 
 // heard takes a line of the kured of a node.

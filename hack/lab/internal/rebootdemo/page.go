@@ -57,18 +57,17 @@ type chart struct {
 }
 
 func (report *Report) charts() []chart {
-	var (
-		charts []chart
-		span   time.Duration
-	)
+	var span time.Duration
 
-	for _, run := range report.runs() {
+	runs := report.runs()
+	charts := make([]chart, len(runs))
+
+	for _, run := range runs {
 		span = max(span, run.Ended.Sub(run.Asked))
-		charts = append(charts, chart{Result: run})
 	}
 
-	for i := range charts {
-		charts[i].span = span
+	for i, run := range runs {
+		charts[i] = chart{Result: run, span: span}
 	}
 
 	return charts

@@ -46,7 +46,7 @@ type reboundSystem struct {
 }
 
 func (s *reboundSystem) nodeOptions() []lab.NodeOption {
-	return []lab.NodeOption{lab.WithAgent(lab.Agent{Binary: s.agent, Platform: platform.K3s, Reboots: true})}
+	return []lab.NodeOption{lab.WithAgent(lab.Agent{Binary: s.agent, Platform: platform.K3s, Args: []string{"--reboots"}})}
 }
 
 func (s *reboundSystem) start(ctx context.Context, cluster *lab.Lab, notes *recorder) error {

@@ -108,7 +108,7 @@ func (t *telling) populate(ctx context.Context) error {
 	for _, name := range nodeNames {
 		options := t.system.nodeOptions()
 		if roleOf(name) == RoleControlPlane {
-			options = append(options, lab.WithControlPlane())
+			options = append(options, lab.ControlPlane())
 		}
 
 		nodes = append(nodes, show.Node{Name: name, Options: options})

@@ -41,7 +41,9 @@ func (report *Report) WriteTable(w io.Writer) error {
 
 // runs are all of them, rebound's first.
 func (report *Report) runs() []Result {
-	runs := []Result{report.Result}
+	runs := make([]Result, 0, 1+len(report.Peers))
+	runs = append(runs, report.Result)
+
 	for _, peer := range report.Peers {
 		runs = append(runs, peer.Result)
 	}
