@@ -47,6 +47,12 @@ func Check(ctx context.Context, checkout string) error {
 		return fmt.Errorf("kured needs nsenter to reboot: %w", err)
 	}
 
+	return CheckNamespaces(ctx)
+}
+
+// CheckNamespaces says what keeps this user from giving a program namespaces of
+// its own.
+func CheckNamespaces(ctx context.Context) error {
 	if output, err := exec.CommandContext(ctx, unshareName, append(namespaces(), "true")...).CombinedOutput(); err != nil {
 		return fmt.Errorf("kured needs namespaces of its own: %w: %s", err, output)
 	}

@@ -17,16 +17,16 @@ import (
 	"github.com/talos-rebound/rebound/hack/lab/lab"
 )
 
+// Kured's times are a sixtieth of what an operator has: of the default of an hour,
+// and of five minutes for a drain. With an hour all of it would only be slower. A
+// drain must be short against the period: a node that has given up takes the lock
+// again at its next look, and those whose looks are in the time of its drain never
+// get it.
 const (
-	// kuredPeriod is how often kured looks whether its node wants to be rebooted.
-	// With its default of an hour all of it would only be slower. It is longer than
-	// the drain may take: a kured that misses a look because it drains takes its
-	// lock again at once, and no other node ever gets it.
-	kuredPeriod = 20 * time.Second
-	// kuredDrainTimeout is what --drain-timeout is set to.
-	kuredDrainTimeout = 10 * time.Second
+	kuredPeriod       = time.Minute
+	kuredDrainTimeout = 5 * time.Second
 	// kuredStart is within which every kured has looked once. It does nothing for
-	// 30 to 90 s after its start, and then for up to one and a half periods.
+	// 30 to 90 s after its start, and then for half a period to one and a half.
 	kuredStart = 90*time.Second + 3*kuredPeriod/2 + 30*time.Second
 )
 

@@ -51,7 +51,7 @@ type Options struct {
 // a reboot included, so it is given longer than rebound.
 var (
 	reboundLimits = limits{patience: 5 * time.Minute, afterwards: time.Minute}
-	kuredLimits   = limits{patience: 8 * time.Minute, afterwards: 2 * time.Minute}
+	kuredLimits   = limits{patience: 9 * time.Minute, afterwards: 2 * time.Minute}
 	// With its defaults kured drains for ever: what is not done soon never is.
 	kuredDefaultLimits = limits{patience: 2 * time.Minute, afterwards: 30 * time.Second}
 )
