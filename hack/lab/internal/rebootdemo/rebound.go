@@ -46,7 +46,10 @@ type reboundSystem struct {
 }
 
 func (s *reboundSystem) nodeOptions() []lab.NodeOption {
-	return []lab.NodeOption{lab.WithAgent(lab.Agent{Binary: s.agent, Platform: platform.K3s, Args: []string{"--reboots"}})}
+	return []lab.NodeOption{lab.WithAgent(lab.Agent{
+		Binary: s.agent, Platform: platform.K3s,
+		Reboots: platform.Reboots{Enabled: true, Sentinel: platform.RebootSentinel},
+	})}
 }
 
 func (s *reboundSystem) start(ctx context.Context, cluster *lab.Lab, notes *recorder) error {
