@@ -14,6 +14,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
@@ -59,7 +60,12 @@ func (s *reboundSystem) start(ctx context.Context, cluster *lab.Lab, notes *reco
 		return err
 	}
 
-	if err := cluster.Apply(ctx, &v1alpha1.RebootPolicy{ObjectMeta: metav1.ObjectMeta{Name: policyName}}); err != nil {
+	// What is not said is left to the API server's defaults.
+	policy := &unstructured.Unstructured{}
+	policy.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("RebootPolicy"))
+	policy.SetName(policyName)
+
+	if err := cluster.Apply(ctx, policy); err != nil {
 		return err
 	}
 
