@@ -200,6 +200,13 @@ func (machine *machine) start(ctx context.Context) error {
 		return err
 	}
 
+	machine.logind.OnReboot(func() error {
+		machine.logger.Info("reboot requested on the bus")
+		machine.requestReboot()
+
+		return nil
+	})
+
 	for name, value := range map[string]string{
 		"DBUS_SYSTEM_BUS_ADDRESS": machine.logind.Address(),
 		"TMPDIR":                  config.Root.Temp(),
