@@ -20,6 +20,7 @@ import (
 
 	"github.com/talos-rebound/rebound/cmd/rebound-coordinator/internal/coordinator"
 	"github.com/talos-rebound/rebound/cmd/rebound-coordinator/internal/log"
+	"github.com/talos-rebound/rebound/cmd/rebound-coordinator/internal/talos"
 	"github.com/talos-rebound/rebound/internal/kube"
 )
 
@@ -107,7 +108,7 @@ func (o *options) run(ctx context.Context) error {
 	o.config.Logger = logger
 
 	if o.talosconfig != "" {
-		o.config.Talos = newTalos(o.talosconfig)
+		o.config.Talos = talos.New(o.talosconfig)
 	}
 
 	logger.Info("starting", zap.String("api_server", o.config.Client.Host), zap.Bool("talos", o.talosconfig != ""))
