@@ -23,7 +23,7 @@ import (
 // arrows is the picture of the imports: what a folder's code may import of ours besides itself, and with each of those
 // everything that it may import in turn. A folder that is not in it has no place in the repository.
 var arrows = map[string][]string{
-	"cmd/rebound":       {"internal/cli"},
+	"cmd/rebound": {"internal/cli"},
 	"internal/cli": {
 		"internal/agent", "internal/embed", "internal/kubecheck", "internal/talosconfig", "pkg/check", "pkg/controllers",
 	},
