@@ -18,6 +18,7 @@ import (
 
 	"github.com/talos-rebound/rebound/internal/agent/host"
 	"github.com/talos-rebound/rebound/internal/agent/metrics"
+	"github.com/talos-rebound/rebound/internal/agent/reboot"
 	reboundctrl "github.com/talos-rebound/rebound/pkg/controllers/recovery"
 	reboundres "github.com/talos-rebound/rebound/pkg/resources/recovery"
 	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
@@ -65,6 +66,9 @@ func Run(ctx context.Context, config Config) error {
 type agent struct {
 	config Config
 	state  *host.State
+
+	// told takes what Prometheus is told of reboots; nil without metrics.
+	told func(reboot.Status)
 
 	// problem is why the node's name is not known, as it was logged last.
 	problem string
@@ -176,6 +180,10 @@ func (a *agent) watch(ctx context.Context, group *errgroup.Group) {
 		shutdown := &host.Shutdown{State: a.state, Connect: dbus.ConnectSystemBus, Retry: logindRetry, Logger: a.config.Logger}
 		start(shutdown.Watch)
 	}
+
+	if a.config.Reboots.Enabled {
+		start(a.reboots)
+	}
 }
 
 // name publishes the node's name, once the credentials tell it.
@@ -223,6 +231,10 @@ func (a *agent) serve(ctx context.Context, group *errgroup.Group) error {
 	server, err := metrics.Listen(ctx, a.config.Metrics, a.state, a.config.Logger)
 	if err != nil {
 		return err
+	}
+
+	if a.config.Reboots.Enabled {
+		a.told = server.Reboots()
 	}
 
 	group.Go(func() error { return server.Serve(ctx) })

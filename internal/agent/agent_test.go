@@ -138,8 +138,9 @@ func TestAWrongConfigurationEndsAtOnce(t *testing.T) {
 			flags(c)
 			c.ClientCertificate = "current.pem"
 		},
-		"choose another address with --metrics-listen": func(c *agent.Config) { c.Metrics = "192.0.2.1:1" },
-		"choose another one with --socket":             func(c *agent.Config) { c.Socket = c.Root },
+		"--reboot-sentinel-command and --reboot-command go with --reboots": func(c *agent.Config) { c.Reboots.Command = "reboot" },
+		"choose another address with --metrics-listen":                     func(c *agent.Config) { c.Metrics = "192.0.2.1:1" },
+		"choose another one with --socket":                                 func(c *agent.Config) { c.Socket = c.Root },
 	} {
 		t.Run(want, func(t *testing.T) {
 			t.Parallel()

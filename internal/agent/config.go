@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/talos-rebound/rebound/internal/agent/host"
+	"github.com/talos-rebound/rebound/internal/agent/platform"
 	"github.com/talos-rebound/rebound/internal/kube"
 	reboundctrl "github.com/talos-rebound/rebound/pkg/controllers/recovery"
 )
@@ -42,7 +43,9 @@ type Config struct {
 	Socket string
 	// Root is where the host's /proc is, in case it is not at the root of this process; empty if it is.
 	Root string
-	// DryRun only says what would be deleted, and writes nothing to the API server.
+	// Reboots is the agent's part in coordinated reboots.
+	Reboots platform.Reboots
+	// DryRun only says what would be done, and writes nothing to the API server.
 	DryRun bool
 	// SettleTime is how long nothing may be Failed or missing before the node counts as recovered; zero for the default.
 	SettleTime time.Duration
@@ -82,6 +85,11 @@ func (c *Config) validate() error {
 
 	if healthz, err := url.Parse(c.Healthz); err != nil || healthz.Scheme != "http" || healthz.Host == "" {
 		return fmt.Errorf("--kubelet-healthz %q is not a URL such as http://127.0.0.1:10248/healthz", c.Healthz)
+	}
+
+	// For which platform this is only its caller knows.
+	if err := c.Reboots.Check(""); err != nil {
+		return err
 	}
 
 	return c.checkAccess()

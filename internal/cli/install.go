@@ -12,7 +12,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/talos-rebound/rebound/internal/agent/install"
 	"github.com/talos-rebound/rebound/internal/agent/manifest"
@@ -105,9 +104,6 @@ func (options InstallOptions) platform() (platform.Platform, error) {
 	}
 }
 
-// hidden are folders of which a unit with ProtectHome= and PrivateTmp= sees nothing.
-var hidden = []string{"/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/"}
-
 // findBinary finds what the unit is to run.
 func (options *InstallOptions) findBinary() error {
 	if options.Binary == "" {
@@ -123,10 +119,8 @@ func (options *InstallOptions) findBinary() error {
 		}
 	}
 
-	for _, folder := range hidden {
-		if strings.HasPrefix(options.Binary, folder) {
-			return fmt.Errorf("a unit cannot run %s: copy it to %s and install with that one", options.Binary, manifest.DefaultBinary)
-		}
+	if manifest.IsHidden(options.Binary) {
+		return fmt.Errorf("a unit cannot run %s: copy it to %s and install with that one", options.Binary, manifest.DefaultBinary)
 	}
 
 	info, err := os.Stat(filepath.Join(options.Root, options.Binary))

@@ -39,6 +39,9 @@ type AgentOptions struct {
 	// Server, CAData and ClientCert take the place of the kubeconfig.
 	Server, CAData, ClientCert string
 
+	// Reboots is the agent's part in coordinated reboots.
+	Reboots platform.Reboots
+
 	// NodeName, MetricsListen, KubeletHealthz and LogFormat are passed on; what is empty is not.
 	NodeName, MetricsListen, KubeletHealthz, LogFormat string
 	// AgentDryRun makes an agent that deletes nothing and says what it would delete.
@@ -93,7 +96,7 @@ func (options AgentOptions) render(on platform.Platform) ([]byte, error) {
 	return manifest.Render(on, manifest.Options{
 		Version: writtenBy(), Image: image, SELinuxType: options.SELinuxType, Binary: options.Binary,
 		Kubeconfig: options.Kubeconfig, Server: options.Server, CAData: options.CAData, ClientCert: options.ClientCert,
-		Args: options.args(),
+		Reboots: options.Reboots, Args: options.args(),
 	})
 }
 

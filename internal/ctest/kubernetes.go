@@ -69,8 +69,14 @@ func NewKubernetes(tb testing.TB) *Kubernetes {
 func (k *Kubernetes) Kubeconfig(tb testing.TB) string {
 	tb.Helper()
 
+	return kubeconfig(tb, k.server.URL)
+}
+
+func kubeconfig(tb testing.TB, url string) string {
+	tb.Helper()
+
 	config := clientcmdapi.NewConfig()
-	config.Clusters["test"] = &clientcmdapi.Cluster{Server: k.server.URL}
+	config.Clusters["test"] = &clientcmdapi.Cluster{Server: url}
 	config.AuthInfos["test"] = &clientcmdapi.AuthInfo{}
 	config.Contexts["test"] = &clientcmdapi.Context{Cluster: "test", AuthInfo: "test"}
 	config.CurrentContext = "test"

@@ -72,6 +72,13 @@ func (api *NodeAPI) Stop() {
 // Config is how to reach the API.
 func (api *NodeAPI) Config() *rest.Config { return &rest.Config{Host: api.server.URL} }
 
+// Kubeconfig writes a kubeconfig with one context, "test", and returns its path.
+func (api *NodeAPI) Kubeconfig(tb testing.TB) string {
+	tb.Helper()
+
+	return kubeconfig(tb, api.server.URL)
+}
+
 // Annotate makes the Node if there is none, and sets its annotations; an empty value takes one away.
 func (api *NodeAPI) Annotate(annotations map[string]string) {
 	api.mu.Lock()

@@ -35,7 +35,7 @@ func Render(on platform.Platform, options Options) ([]byte, error) {
 		err = writePatch(&text, newPod(on, options))
 	case platform.Systemd:
 		fmt.Fprintf(&text, "%s%s: rebound install replaces this file, rebound uninstall removes it.\n", mark, options.Version)
-		fmt.Fprint(&text, unit(options.Binary, options.args(on)))
+		fmt.Fprint(&text, unit(options.Binary, options.args(on), options.Reboots.SentinelCommand != "" || options.Reboots.Command != ""))
 	default:
 		fmt.Fprintf(&text, "%s%s: rebound install replaces this file, rebound uninstall removes it.\n", mark, options.Version)
 

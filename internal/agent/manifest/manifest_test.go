@@ -360,6 +360,7 @@ func TestSystemdTakesTheUnit(t *testing.T) {
 
 	text, err := manifest.Render(lookup(t, platform.Systemd), manifest.Options{
 		Binary: binary, Kubeconfig: "/etc/kubelet.conf", Args: []string{`--node-name=a "b" 100% $HOME \ ' ;`},
+		Reboots: platform.Reboots{Enabled: true, SentinelCommand: "! false", Command: "systemctl reboot"},
 	})
 	require.NoError(t, err)
 

@@ -61,6 +61,9 @@ type Options struct {
 	// ClientCert is the file with the kubelet's certificate and key.
 	ClientCert string
 
+	// Reboots is the agent's part in coordinated reboots.
+	Reboots platform.Reboots
+
 	// Args are further flags of rebound agent, as they are.
 	Args []string
 }
@@ -79,8 +82,10 @@ func (options Options) complete(on platform.Platform) (Options, error) {
 		}
 	}
 
-	if err := options.checkKubeconfig(on); err != nil {
-		return options, err
+	for _, check := range []func(platform.Platform) error{options.checkKubeconfig, options.checkReboots} {
+		if err := check(on); err != nil {
+			return options, err
+		}
 	}
 
 	for _, text := range append(options.args(on), options.Version) {
@@ -204,7 +209,9 @@ func (options Options) args(on platform.Platform) []string {
 		args = append(args, "--server="+options.Server, "--ca-data="+options.CAData, "--client-cert="+options.ClientCert)
 	}
 
-	return append(append(args, "--socket="+socket), options.Args...)
+	args = append(append(args, "--socket="+socket), options.rebootArgs()...)
+
+	return append(args, options.Args...)
 }
 
 // kubeconfig is the kubelet's kubeconfig; empty if the agent does without.

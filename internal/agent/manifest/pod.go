@@ -44,7 +44,7 @@ func newPod(on platform.Platform, options Options) *corev1.Pod {
 		selinux = &corev1.SELinuxOptions{Type: options.SELinuxType}
 	}
 
-	return &corev1.Pod{
+	pod := &corev1.Pod{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
 		ObjectMeta: metav1.ObjectMeta{
 			Name: Name,
@@ -103,6 +103,12 @@ func newPod(on platform.Platform, options Options) *corev1.Pod {
 			Volumes: volumes,
 		},
 	}
+
+	if options.Reboots.Enabled {
+		letReboot(pod, on, options.Reboots)
+	}
+
+	return pod
 }
 
 // hostFiles are the files of the host that the agent needs, each at its own path.

@@ -21,8 +21,16 @@ const kubeletUnits = "kubelet.service k3s.service k3s-agent.service rke2-server.
 
 // unit is the systemd unit. Rights are taken away as far as the kubelet's credentials allow: its key is root's, and a
 // plugin that a kubeconfig names runs within the same limits, with the network.
-func unit(binary string, args []string) string {
+//
+// Commands are what the agent runs besides itself. They may need more memory, as those that ask a package manager do, and one
+// that takes too much must not take the agent with it.
+func unit(binary string, args []string, commands bool) string {
 	command := xslices.Map(append([]string{binary}, args...), quoted)
+
+	memory := "MemoryMax=128M"
+	if commands {
+		memory = "MemoryMax=1G\nOOMPolicy=continue"
+	}
 
 	return fmt.Sprintf(`
 [Unit]
@@ -41,7 +49,7 @@ Restart=always
 RestartSec=5s
 TimeoutStopSec=%ds
 RuntimeDirectory=%s
-MemoryMax=128M
+%s
 
 CapabilityBoundingSet=
 NoNewPrivileges=yes
@@ -65,7 +73,7 @@ SystemCallFilter=@system-service
 
 [Install]
 WantedBy=multi-user.target
-`, modulePath, kubeletUnits, EnvironmentFile, strings.Join(command, " "), stopTimeout, path.Base(runFolder))
+`, modulePath, kubeletUnits, EnvironmentFile, strings.Join(command, " "), stopTimeout, path.Base(runFolder), memory)
 }
 
 // modulePath is where this project is found.

@@ -20,6 +20,7 @@ import (
 
 	"github.com/talos-rebound/rebound/internal/agent/host"
 	"github.com/talos-rebound/rebound/internal/agent/metrics"
+	"github.com/talos-rebound/rebound/internal/agent/reboot"
 	"github.com/talos-rebound/rebound/pkg/resources/recovery"
 	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
 )
@@ -79,6 +80,41 @@ func TestMetricsSayWhatTheResourcesSay(t *testing.T) {
 
 	_, err = metrics.Listen(ctx, server.Address(), st, zaptest.NewLogger(t))
 	require.ErrorContains(t, err, "address already in use; choose another address with --metrics-listen")
+
+	cancel()
+	require.NoError(t, <-served)
+}
+
+func TestMetricsSayWhetherARebootIsWanted(t *testing.T) {
+	t.Parallel()
+
+	st, err := host.NewState(t.Context(), recovery.ResourceDefinitions()...)
+	require.NoError(t, err)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	server, err := metrics.Listen(ctx, "127.0.0.1:0", st, zaptest.NewLogger(t))
+	require.NoError(t, err)
+
+	tell := server.Reboots()
+	served := make(chan error, 1)
+
+	go func() { served <- server.Serve(ctx) }()
+
+	assert.NotContains(t, scrape(t, server), "rebound_reboot_", "nothing is known yet")
+
+	tell(reboot.Status{})
+
+	text := scrape(t, server)
+	assert.Contains(t, text, "\nrebound_reboot_wanted 0\n")
+	assert.Contains(t, text, "\nrebound_reboot_granted 0\n")
+	assert.NotContains(t, text, "\nrebound_reboot_wanted_since_timestamp_seconds ")
+
+	tell(reboot.Status{Wanted: true, Since: at, Granted: true})
+
+	text = scrape(t, server)
+	assert.Contains(t, text, "\nrebound_reboot_wanted 1\n")
+	assert.Contains(t, text, "\nrebound_reboot_granted 1\n")
+	assert.Contains(t, text, "\nrebound_reboot_wanted_since_timestamp_seconds 1.769e+09\n")
 
 	cancel()
 	require.NoError(t, <-served)

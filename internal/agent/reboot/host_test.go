@@ -29,6 +29,8 @@ const node = "worker-1"
 // host is a machine with an agent on it, and what it has of an API server, in one bubble. What the agent does is looked at
 // while it waits.
 type host struct {
+	*testing.T
+
 	rebooter *reboot.Rebooter
 	logs     *observer.ObservedLogs
 	start    time.Time
@@ -58,13 +60,13 @@ type host struct {
 }
 
 // run runs an agent in a bubble until the test is done, and then holds that nothing of it is left.
-func run(t *testing.T, test func(t *testing.T, h *host), edits ...func(*host)) {
+func run(t *testing.T, test func(h *host), edits ...func(*host)) {
 	t.Helper()
 	t.Parallel()
 
 	synctest.Test(t, func(t *testing.T) {
 		core, logs := observer.New(zap.InfoLevel)
-		h := &host{logs: logs, bootID: thisBoot, start: time.Now(), news: make(chan *metav1.PartialObjectMetadata, 100)}
+		h := &host{T: t, logs: logs, bootID: thisBoot, start: time.Now(), news: make(chan *metav1.PartialObjectMetadata, 100)}
 		h.rebooter = &reboot.Rebooter{
 			Node: node, Sentinels: []reboot.Sentinel{h},
 			BootID:  h.boot,
@@ -86,7 +88,7 @@ func run(t *testing.T, test func(t *testing.T, h *host), edits ...func(*host)) {
 		}()
 
 		synctest.Wait()
-		test(t, h)
+		test(h)
 		cancel()
 		<-ended
 

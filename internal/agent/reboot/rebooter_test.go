@@ -17,47 +17,47 @@ import (
 )
 
 func TestAnAgentSaysAtOnceThatItIsThere(t *testing.T) {
-	run(t, func(t *testing.T, h *host) {
-		assert.Empty(t, h.reports, "there is no Node yet")
+	run(t, func(h *host) {
+		assert.Empty(h, h.reports, "there is no Node yet")
 
 		h.annotates("theirs", "1")
-		assert.Equal(t, []v1alpha1.AgentReport{{BootID: thisBoot}}, h.reports)
+		assert.Equal(h, []v1alpha1.AgentReport{{BootID: thisBoot}}, h.reports)
 
 		h.says(false, "")
 		h.annotates("theirs", "2")
 		h.after(time.Hour)
-		assert.Len(t, h.reports, 1, "there is nothing new")
-		assert.Equal(t, reboot.Status{}, h.status)
+		assert.Len(h, h.reports, 1, "there is nothing new")
+		assert.Equal(h, reboot.Status{}, h.status)
 	})
 }
 
 func TestAWishIsToldAsItComesAndGoes(t *testing.T) {
-	run(t, func(t *testing.T, h *host) {
+	run(t, func(h *host) {
 		h.annotates("theirs", "1")
 		h.after(time.Minute)
 		h.says(true, "kernel")
 
 		since := h.start.Add(time.Minute).UTC()
 		want := v1alpha1.AgentReport{BootID: thisBoot, Wanted: true, WantedSince: since, Reason: "kernel"}
-		assert.Equal(t, want, h.said())
-		assert.Equal(t, reboot.Status{Wanted: true, Since: since}, h.status)
+		assert.Equal(h, want, h.said())
+		assert.Equal(h, reboot.Status{Wanted: true, Since: since}, h.status)
 
 		h.after(time.Hour)
 		h.says(true, "kernel and libc")
 
 		want.Reason = "kernel and libc"
-		assert.Equal(t, want, h.said(), "it is still the same wish")
+		assert.Equal(h, want, h.said(), "it is still the same wish")
 
 		h.after(time.Hour)
 		h.says(false, "")
-		assert.Equal(t, v1alpha1.AgentReport{BootID: thisBoot}, h.said())
-		assert.Empty(t, h.reboots, "a wish is no grant")
-		assert.Equal(t, 1, h.logged("the machine wants to be rebooted"))
+		assert.Equal(h, v1alpha1.AgentReport{BootID: thisBoot}, h.said())
+		assert.Empty(h, h.reboots, "a wish is no grant")
+		assert.Equal(h, 1, h.logged("the machine wants to be rebooted"))
 	})
 }
 
 func TestAWishThatComesAndGoesIsNotWritten(t *testing.T) {
-	run(t, func(t *testing.T, h *host) {
+	run(t, func(h *host) {
 		h.annotates("theirs", "1")
 
 		for range 100 {
@@ -66,33 +66,33 @@ func TestAWishThatComesAndGoesIsNotWritten(t *testing.T) {
 		}
 
 		h.says(true, "kernel")
-		assert.Len(t, h.reports, 1)
+		assert.Len(h, h.reports, 1)
 		h.after(time.Second)
-		assert.Len(t, h.reports, 2)
-		assert.True(t, h.said().Wanted)
+		assert.Len(h, h.reports, 2)
+		assert.True(h, h.said().Wanted)
 	})
 }
 
 func TestAWishSurvivesARestartOfTheAgent(t *testing.T) {
 	before := v1alpha1.AgentReport{BootID: thisBoot, Wanted: true, WantedSince: at, Reason: "kernel"}
 
-	run(t, func(t *testing.T, h *host) {
-		assert.Empty(t, h.reports, "it is not known yet whether anything has changed")
-		assert.Equal(t, reboot.Status{Wanted: true, Since: at}, h.status)
+	run(t, func(h *host) {
+		assert.Empty(h, h.reports, "it is not known yet whether anything has changed")
+		assert.Equal(h, reboot.Status{Wanted: true, Since: at}, h.status)
 
 		h.says(true, "kernel")
 		h.after(time.Hour)
-		assert.Empty(t, h.reports)
+		assert.Empty(h, h.reports)
 	}, func(h *host) { h.annotates(v1alpha1.AgentAnnotation, before.String()) })
 }
 
 func TestAGrantRebootsTheMachineOnce(t *testing.T) {
-	run(t, func(t *testing.T, h *host) {
+	run(t, func(h *host) {
 		h.annotates("theirs", "1")
 		h.after(time.Minute)
 		h.grants(grant.String())
-		assert.Equal(t, []time.Duration{time.Minute}, h.reboots)
-		assert.True(t, h.status.Granted)
+		assert.Equal(h, []time.Duration{time.Minute}, h.reboots)
+		assert.True(h, h.status.Granted)
 
 		for range 10 {
 			h.annotates("theirs", "2")
@@ -100,48 +100,48 @@ func TestAGrantRebootsTheMachineOnce(t *testing.T) {
 		}
 
 		h.after(5*time.Minute - time.Millisecond)
-		assert.Len(t, h.reboots, 1, "it goes down by itself")
-		assert.Empty(t, h.said().Problem)
+		assert.Len(h, h.reboots, 1, "it goes down by itself")
+		assert.Empty(h, h.said().Problem)
 
 		h.after(time.Second)
-		assert.Equal(t, []time.Duration{time.Minute, 6 * time.Minute}, h.reboots, "it has not gone down")
-		assert.Contains(t, h.said().Problem, "the machine was still up after its reboot had been agreed to")
-		assert.Equal(t, 2, h.logged("rebooting the machine"))
+		assert.Equal(h, []time.Duration{time.Minute, 6 * time.Minute}, h.reboots, "it has not gone down")
+		assert.Contains(h, h.said().Problem, "the machine was still up after its reboot had been agreed to")
+		assert.Equal(h, 2, h.logged("rebooting the machine"))
 	})
 }
 
 func TestAGrantForAnotherBootDoesNothing(t *testing.T) {
-	run(t, func(t *testing.T, h *host) {
+	run(t, func(h *host) {
 		h.after(time.Hour)
-		assert.Empty(t, h.reboots)
-		assert.False(t, h.status.Granted)
-		assert.Equal(t, 1, h.logged("the grant on the node does not count"))
-		assert.Equal(t, v1alpha1.AgentReport{BootID: thisBoot}, h.said())
+		assert.Empty(h, h.reboots)
+		assert.False(h, h.status.Granted)
+		assert.Equal(h, 1, h.logged("the grant on the node does not count"))
+		assert.Equal(h, v1alpha1.AgentReport{BootID: thisBoot}, h.said())
 	}, func(h *host) { h.grants(v1alpha1.Grant{UID: "a", BootID: lastBoot}.String()) })
 }
 
 // TestTheBootIsReadWhenItCounts holds for a machine whose process has been kept, as that of a virtual machine may be.
 func TestTheBootIsReadWhenItCounts(t *testing.T) {
-	run(t, func(t *testing.T, h *host) {
+	run(t, func(h *host) {
 		h.annotates("theirs", "1")
 		h.change(func() { h.bootID = lastBoot })
 		h.grants(grant.String())
-		assert.Empty(t, h.reboots)
+		assert.Empty(h, h.reboots)
 
 		h.change(func() { h.bootID, h.bootErr = "", errors.New("no proc") })
 		h.grants(v1alpha1.Grant{UID: "a"}.String())
 		h.after(time.Hour)
-		assert.Empty(t, h.reboots)
-		assert.Equal(t, 1, h.logged("cannot tell which boot this is, so no grant can count"))
+		assert.Empty(h, h.reboots)
+		assert.Equal(h, 1, h.logged("cannot tell which boot this is, so no grant can count"))
 
 		h.change(func() { h.bootID, h.bootErr = thisBoot, nil })
 		h.grants(grant.String())
-		assert.Len(t, h.reboots, 1)
+		assert.Len(h, h.reboots, 1)
 	})
 }
 
 func TestAGrantThatCannotBeReadIsLoggedOnce(t *testing.T) {
-	run(t, func(t *testing.T, h *host) {
+	run(t, func(h *host) {
 		h.grants("{")
 
 		for range 10 {
@@ -149,63 +149,63 @@ func TestAGrantThatCannotBeReadIsLoggedOnce(t *testing.T) {
 			h.after(time.Minute)
 		}
 
-		assert.Empty(t, h.reboots)
-		assert.Equal(t, 1, h.logged("the grant on the node does not count"))
+		assert.Empty(h, h.reboots)
+		assert.Equal(h, 1, h.logged("the grant on the node does not count"))
 	})
 }
 
 func TestARebootThatFailsIsTriedAgainAndSaysWhy(t *testing.T) {
-	run(t, func(t *testing.T, h *host) {
+	run(t, func(h *host) {
 		h.grants(grant.String())
 		h.after(time.Second) // the least time between two reports
-		assert.Equal(t, "no bus", h.said().Problem)
+		assert.Equal(h, "no bus", h.said().Problem)
 
 		h.after(time.Hour)
 
-		require.Greater(t, len(h.reboots), 10)
+		require.Greater(h, len(h.reboots), 10)
 
 		gaps := make([]time.Duration, 0, len(h.reboots))
 		for i := range h.reboots[1:] {
 			gaps = append(gaps, (h.reboots[i+1] - h.reboots[i]).Round(time.Second))
 		}
 
-		assert.Equal(t, []time.Duration{
+		assert.Equal(h, []time.Duration{
 			5 * time.Second, 10 * time.Second, 20 * time.Second, 40 * time.Second, 80 * time.Second, 160 * time.Second, 300 * time.Second, 300 * time.Second,
 		}, gaps[:8])
-		assert.Len(t, h.reports, 2, "it is the same problem")
+		assert.Len(h, h.reports, 2, "it is the same problem")
 
 		h.change(func() { h.rebootErr = nil })
 		h.after(5 * time.Minute)
-		assert.Empty(t, h.said().Problem)
+		assert.Empty(h, h.said().Problem)
 	}, func(h *host) { h.rebootErr = errors.New("no bus") })
 }
 
 func TestARebootThatHangsIsGivenUp(t *testing.T) {
-	run(t, func(t *testing.T, h *host) {
+	run(t, func(h *host) {
 		h.grants(grant.String())
 		h.says(true, "kernel")
 		h.after(time.Minute)
-		assert.True(t, h.said().Wanted, "the rest goes on")
-		assert.Len(t, h.reboots, 1)
+		assert.True(h, h.said().Wanted, "the rest goes on")
+		assert.Len(h, h.reboots, 1)
 
 		h.after(4*time.Minute + time.Second)
-		assert.Equal(t, "no answer within 5m0s", h.said().Problem)
+		assert.Equal(h, "no answer within 5m0s", h.said().Problem)
 
 		h.after(4 * time.Second)
-		assert.Len(t, h.reboots, 2, "and the agent ends although it hangs again")
+		assert.Len(h, h.reboots, 2, "and the agent ends although it hangs again")
 	}, func(h *host) { h.rebootErr = errHangs })
 }
 
 func TestAGrantIsSeenWithoutAWatch(t *testing.T) {
-	run(t, func(t *testing.T, h *host) {
+	run(t, func(h *host) {
 		h.after(24 * time.Hour)
-		assert.Greater(t, h.connects, 24*60, "with the credentials as they are then")
-		assert.Less(t, h.connects, 2*24*60*2)
-		assert.Equal(t, 1, h.logged("cannot watch the node for a grant"))
+		assert.Greater(h, h.connects, 24*60, "with the credentials as they are then")
+		assert.Less(h, h.connects, 2*24*60*2)
+		assert.Equal(h, 1, h.logged("cannot watch the node for a grant"))
 
 		h.grants(grant.String())
 		h.after(40 * time.Second)
-		assert.Len(t, h.reboots, 1)
+		assert.Len(h, h.reboots, 1)
 	}, func(h *host) {
 		h.deaf = true
 		h.annotates("theirs", "1")
@@ -214,13 +214,13 @@ func TestAGrantIsSeenWithoutAWatch(t *testing.T) {
 
 // TestAnOlderNodeIsTakenAfterARestore holds that versions that go back do not hide a grant.
 func TestAnOlderNodeIsTakenAfterARestore(t *testing.T) {
-	run(t, func(t *testing.T, h *host) {
-		require.Len(t, h.reports, 1)
+	run(t, func(h *host) {
+		require.Len(h, h.reports, 1)
 
 		h.change(func() { h.version = 1 })
 		h.grants(grant.String())
 		h.after(40 * time.Second)
-		assert.Len(t, h.reboots, 1)
+		assert.Len(h, h.reboots, 1)
 	}, func(h *host) {
 		h.deaf, h.version = true, 1000
 		h.annotates("theirs", "1")
@@ -229,33 +229,33 @@ func TestAnOlderNodeIsTakenAfterARestore(t *testing.T) {
 
 // TestOldNewsIsNoReasonToWriteAgain has the watch tell of the Node as it was before the report.
 func TestOldNewsIsNoReasonToWriteAgain(t *testing.T) {
-	run(t, func(t *testing.T, h *host) {
+	run(t, func(h *host) {
 		h.annotates("theirs", "1")
 
 		before := h.node.DeepCopy()
 		h.after(time.Minute)
 		h.says(true, "kernel")
-		require.Len(t, h.reports, 2)
+		require.Len(h, h.reports, 2)
 
 		h.news <- before
 		h.after(time.Minute)
-		assert.Len(t, h.reports, 2)
+		assert.Len(h, h.reports, 2)
 	})
 }
 
 func TestAReportThatFailsIsWrittenLater(t *testing.T) {
-	run(t, func(t *testing.T, h *host) {
+	run(t, func(h *host) {
 		h.says(true, "kernel")
 		h.after(time.Hour)
-		assert.Empty(t, h.reports)
-		assert.Equal(t, 1, h.logged("cannot tell on the node whether a reboot is wanted"))
+		assert.Empty(h, h.reports)
+		assert.Equal(h, 1, h.logged("cannot tell on the node whether a reboot is wanted"))
 
 		h.grants(grant.String())
-		assert.Len(t, h.reboots, 1, "a grant does not wait for it")
+		assert.Len(h, h.reboots, 1, "a grant does not wait for it")
 
 		h.change(func() { h.writeErr = nil })
 		h.after(time.Minute)
-		assert.True(t, h.said().Wanted)
+		assert.True(h, h.said().Wanted)
 	}, func(h *host) {
 		h.writeErr = errors.New("not now")
 		h.annotates("theirs", "1")
@@ -263,16 +263,16 @@ func TestAReportThatFailsIsWrittenLater(t *testing.T) {
 }
 
 func TestAReportThatSomebodyTookAwayIsWrittenAgain(t *testing.T) {
-	run(t, func(t *testing.T, h *host) {
+	run(t, func(h *host) {
 		h.annotates("theirs", "1")
 		h.after(time.Minute)
 		h.annotates(v1alpha1.AgentAnnotation, "{}")
-		assert.Len(t, h.reports, 2)
+		assert.Len(h, h.reports, 2)
 	})
 }
 
 func TestADryRunDoesNothingButSayWhatItWould(t *testing.T) {
-	run(t, func(t *testing.T, h *host) {
+	run(t, func(h *host) {
 		h.says(true, "kernel")
 		h.grants(grant.String())
 
@@ -281,9 +281,9 @@ func TestADryRunDoesNothingButSayWhatItWould(t *testing.T) {
 			h.after(time.Minute)
 		}
 
-		assert.Empty(t, h.reports)
-		assert.Empty(t, h.reboots)
-		assert.Equal(t, 1, h.logged("would reboot the machine"))
-		assert.Equal(t, 1, h.logged("would report on the node"))
+		assert.Empty(h, h.reports)
+		assert.Empty(h, h.reboots)
+		assert.Equal(h, 1, h.logged("would reboot the machine"))
+		assert.Equal(h, 1, h.logged("would report on the node"))
 	}, func(h *host) { h.rebooter.DryRun = true })
 }

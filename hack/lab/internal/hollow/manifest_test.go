@@ -68,6 +68,10 @@ func variants(t *testing.T) map[string]manifest.Options {
 		"an agent's arguments": {Image: image, Args: []string{"--metrics-listen=127.0.0.1:9100", "--log-format=json", "--dry-run"}},
 		"an SELinux type":      {Image: image, SELinuxType: "spc_t"},
 		"odd arguments":        {Image: image, Args: []string{"--node-name=a: b # {c} $(NODE_NAME) \u2028 é", "", "-", "*x", "yes"}},
+		"reboots":              {Image: image, Reboots: platform.Reboots{Enabled: true, Sentinel: platform.RebootSentinel}},
+		"another sentinel":     {Image: image, Reboots: platform.Reboots{Enabled: true, Sentinel: "/run/reboot"}},
+		"no sentinel":          {Image: image, Reboots: platform.Reboots{Enabled: true}},
+		"a sentinel in pki":    {Image: image, Reboots: platform.Reboots{Enabled: true, Sentinel: "/var/lib/kubelet/pki/reboot"}},
 		"no kubeconfig": {
 			Image: image, Server: "https://127.0.0.1:7445", CAData: authority(t), ClientCert: "/var/lib/kubelet/pki/kubelet-client-current.pem",
 		},
@@ -114,6 +118,11 @@ func TestKubeletTakesEveryManifest(t *testing.T) {
 		for variant, options := range variants(t) {
 			// The flags in place of a kubeconfig name a file that only these platforms give to the pod.
 			if options.CAData != "" && !slices.Contains(on.PKI, "/var/lib/kubelet/pki") {
+				continue
+			}
+
+			// Nor is there an agent that reboots Talos.
+			if options.Reboots.Enabled && on.Name == platform.Talos {
 				continue
 			}
 

@@ -67,7 +67,7 @@ func (f *File) Watch(ctx context.Context, tell func(wanted bool, reason string))
 			if !w.concerns(event.Name) {
 				continue
 			}
-		case <-w.errors: // events were lost
+		case <-w.errors: //nolint:errcheck // events were lost, whatever it says
 		case <-ticker.C:
 		}
 
