@@ -45,7 +45,7 @@ var arrows = map[string][]string{
 
 	// The coordinator is a module of its own. Its core takes facts, as internal/recovery does, and knows no API types. It says
 	// what a Talos API has answered in the words of pkg/check.
-	"cmd/rebound-coordinator": {"internal/reboot", "internal/talosconfig", "pkg/apis", "pkg/check"},
+	"cmd/rebound-coordinator": {"internal/kube", "internal/reboot", "internal/talosconfig", "pkg/apis", "pkg/check"},
 	"internal/reboot":         nil,
 	"pkg/apis":                {"pkg/resources/recovery/specs"},
 

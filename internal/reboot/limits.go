@@ -16,6 +16,9 @@ const (
 	evictionDelay      = time.Second
 	evictionDelayLimit = 30 * time.Second
 
+	// windowInterval is when to look for a window again if there is none that is long enough.
+	windowInterval = 24 * time.Hour
+
 	// checkInterval is for how long an answer of a Talos API counts.
 	checkInterval = 30 * time.Second
 	// unsentInterval is the time between two requests to reboot if the first one did not get anywhere.
