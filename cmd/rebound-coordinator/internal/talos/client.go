@@ -38,9 +38,9 @@ func New(path string) *Client { return &Client{path: path, timeout: timeout} }
 // Reboot asks the machine with the address, an IP address of the node, to reboot gracefully. It returns once the machine has
 // said that it will, and at the latest after ten seconds.
 //
-// With a RefusedError or an UnsentError nothing was rebooted. After any other error nobody knows: the answer may have been lost.
-// The request is never sent again by itself. Asking again in the same boot does no harm, but a machine that has rebooted in between reboots
-// once more.
+// With a RefusedError or an UnsentError nothing was rebooted. After any other error nobody knows: the answer may have been
+// lost. The request is never sent again by itself. Asking again in the same boot does no harm, but a machine that has rebooted in
+// between reboots once more.
 func (c *Client) Reboot(ctx context.Context, node string) error {
 	err := c.call(ctx, func(ctx context.Context, s *session) error {
 		to, err := s.to(ctx, node)
@@ -92,10 +92,6 @@ type session struct {
 
 // call opens a session for do, whose context ends with the time that a call may take.
 func (c *Client) call(ctx context.Context, do func(context.Context, *session) error) error {
-	if ctx.Err() != nil {
-		return UnsentError{context.Cause(ctx)}
-	}
-
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 
