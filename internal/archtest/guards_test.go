@@ -38,7 +38,7 @@ var arrows = map[string][]string{
 
 	// What machined links may not lead to the agent: it does for a node that cannot be rebuilt what machined does for
 	// the others, and only it needs clients of D-Bus, Prometheus and inotify.
-	"internal/agent": {"pkg/controllers", "internal/talosapi"},
+	"internal/agent": {"pkg/controllers", "pkg/apis", "internal/talosapi"},
 
 	// Whoever asks Talos connects to it in the same way.
 	"internal/talosconfig": nil,

@@ -44,7 +44,8 @@ func (root Root) Temp() string { return root.path("tmp") }
 func (root Root) APISocket() string { return filepath.Join(root.run(), "machine.sock") }
 
 // BusSocket is the D-Bus on which the machine is logind to the kubelet.
-func (root Root) BusSocket() string { return filepath.Join(root.run(), "dbus.sock") }
+// It is where the system's bus is.
+func (root Root) BusSocket() string { return filepath.Join(root.run(), "dbus", "system_bus_socket") }
 
 // NetworkConfig is what a CNI leaves on the node when it is installed. Without
 // it the node is not Ready.
@@ -78,6 +79,11 @@ func (root Root) Create() error {
 		}
 	}
 
+	// Programs that look into the root folder find it as it is on any host.
+	if err := os.Symlink("/run", root.path("var", "run")); err != nil {
+		return fmt.Errorf("failed to link folder: %w", err)
+	}
+
 	return root.InstallNetwork()
 }
 
@@ -106,7 +112,9 @@ func (root Root) boot(bootID string, at time.Time) error {
 		if err := os.RemoveAll(folder); err != nil {
 			return fmt.Errorf("failed to empty folder %q: %w", folder, err)
 		}
+	}
 
+	for _, folder := range []string{filepath.Dir(root.BusSocket()), root.Temp()} {
 		if err := os.MkdirAll(folder, 0o700); err != nil {
 			return fmt.Errorf("failed to create folder %q: %w", folder, err)
 		}
