@@ -107,7 +107,7 @@ bench: ## Run every benchmark of the root module
 	go test -run '^$$' -bench . -benchmem $(TESTFLAGS) ./...
 
 .PHONY: release
-release: ## Write binaries, OCI image, manifests and checksums (VERSION= from git); writes build/release
+release: ## Write binaries, OCI images, manifests and checksums (VERSION= from git); writes build/release
 	cd hack/release && go build -o ../../build/release-bin/release .
 	build/release-bin/release --version '$(VERSION)' --out build/release
 

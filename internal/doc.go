@@ -32,6 +32,23 @@
 //	                                                ▼
 //	              NodeReportController (condition, annotation) · metrics · socket
 //
+// With --reboots it is the node's half of coordinated reboots too, beside all that:
+//
+//	sentinel file or command ──▶ Decide ──▶ annotation of the Node: "wants a reboot"
+//	grant on the Node, boot id ────┘└─────▶ logind or a command, only for the boot that the grant names
+//
+// Reboots are the second half, of the same shape. One coordinator decides for all nodes, because a node's identity may not read
+// budgets or other nodes:
+//
+//	              RebootBudget · RebootPolicy · NodeReboot · PodDisruptionBudgets · Pods · Nodes
+//	                                       │ caches
+//	                                       ▼
+//	cmd/rebound-coordinator:   read ──▶ internal/reboot ──▶ apply ──▶ slots, steps, cordon, evictions, grant
+//	                                    (pure: no clock,                        │
+//	                                    no client)                              ▼
+//	       annotation: a reboot is wanted ◀── rebound agent on the node ◀── annotation: granted, for this boot
+//	                                          or the node's Talos API
+//
 // # Folders
 //
 // Imports go one way, and a test keeps it so (internal/archtest): cmd, internal/cli, pkg/check and pkg/controllers,
@@ -41,10 +58,14 @@
 //   - pkg/controllers/recovery: the controller, and Controllers that makes it
 //   - pkg/check: the health check; Judge is apart from Fetch, and AllRecovered is for Talos
 //   - internal/recovery: the decision, one pure function, Plan(facts, now)
-//   - internal/kube: the API server, seen with the node's identity
+//   - internal/kube: the API server, seen with the node's identity; nodemeta is for the agent alone
+//   - pkg/apis/reboot/v1alpha1: the objects and annotations of coordinated reboots, data only
+//   - internal/reboot: the decision about them, one pure function, Plan(facts, now)
+//   - cmd/rebound-coordinator: the coordinator, a module of its own; deploy has what a cluster needs for it
 //   - internal/kubecheck: what pkg/check does, asked of Kubernetes in place of Talos
 //   - cmd/rebound, internal/cli: the command for operators and for those who build Talos
 //   - internal/agent: the controller outside machined; host is where its inputs come from, metrics what Prometheus sees
+//   - internal/agent/reboot: the node's half of coordinated reboots; sentinel is what on the host asks for one
 //   - internal/agent/platform, manifest, install: where a distribution keeps its files, what runs the agent, and how it
 //     gets there
 //   - internal/embed: what puts rebound into a source tree of Talos

@@ -20,18 +20,23 @@ import (
 
 	"github.com/talos-rebound/rebound/cmd/rebound-coordinator/internal/coordinator"
 	"github.com/talos-rebound/rebound/cmd/rebound-coordinator/internal/log"
+	"github.com/talos-rebound/rebound/cmd/rebound-coordinator/internal/talos"
 	"github.com/talos-rebound/rebound/internal/kube"
 )
 
-func main() {
+func main() { os.Exit(run()) }
+
+func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 
 	if err := newCommand().ExecuteContext(ctx); err != nil {
 		fmt.Fprintf(os.Stderr, "Error: %v\n", err)
-		stop()
-		os.Exit(1)
+
+		return 1
 	}
+
+	return 0
 }
 
 // options are the flags.
@@ -71,6 +76,8 @@ func newCommand() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context()) },
 	}
 
+	command.AddCommand(newVersionCommand())
+
 	flags := command.Flags()
 	flags.SortFlags = false
 	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig to use outside a cluster; inside, the pod's service account is used")
@@ -103,7 +110,7 @@ func (o *options) run(ctx context.Context) error {
 	o.config.Logger = logger
 
 	if o.talosconfig != "" {
-		o.config.Talos = newTalos(o.talosconfig)
+		o.config.Talos = talos.New(o.talosconfig)
 	}
 
 	logger.Info("starting", zap.String("api_server", o.config.Client.Host), zap.Bool("talos", o.talosconfig != ""))

@@ -44,14 +44,25 @@ It is not started by hand: 'rebound manifest' prints the static pod or the unit
 that runs it, and 'rebound install' puts that into place. SIGTERM ends it at
 once, in the middle of a request if need be.
 
+With --reboots it is also the node's half of coordinated reboots. It says in an
+annotation that the host wants to be rebooted, while the sentinel file exists or
+the sentinel command exits with 0, and reboots the host once rebound-coordinator
+has granted that for the present boot. Whoever may annotate this Node may then
+reboot the host. Commands are run by /bin/sh -c, so '! needs-restarting -r' is
+one. A sentinel command that cannot be run, is killed or takes longer than 50
+seconds changes nothing. A reboot that fails is tried again, and the annotation
+says why.
+
 What it tells:
   condition   recovery.talos.dev/DaemonSetsRecovered on the Node
   annotation  recovery.talos.dev/status on the Node, with the boot id
+  annotation  reboot.rebound.dev/agent on the Node, with --reboots
   events      one for each pod that was deleted, on its DaemonSet
   metrics     http://` + defaultMetrics + `/metrics
   status      rebound status --socket ` + defaultSocket + `
 
-It sends nothing to the API server between two reboots. Where graceful node
+It sends nothing to the API server between two reboots; with --reboots it watches
+the metadata of its own Node. Where graceful node
 shutdown is off (kubeadm, K3s and RKE2 by default), a reboot leaves no pods
 behind as Failed; what the kubelet rejects after it is still brought back.
 
@@ -60,6 +71,10 @@ Exit codes:
   2  wrong usage or configuration`,
 		Example: `  # What it would delete on this host, and nothing more
   rebound agent --dry-run --log-format console
+
+  # On a host with dnf, which has no file that tells of a reboot
+  rebound agent --platform systemd --reboots --reboot-sentinel= \
+    --reboot-sentinel-command '! needs-restarting -r'
 
   # On a Talos that enforces SELinux, where pods may not read /etc/kubernetes
   rebound agent --platform talos --server https://127.0.0.1:7445 \
@@ -102,8 +117,10 @@ Exit codes:
 	flags.StringVar(&config.Socket, "socket", defaultSocket, "unix socket for 'rebound status --socket'; empty for none")
 	flags.StringVar(&config.Root, "host-root", "", "folder that the host's files are below, for a container that mounts them elsewhere")
 	flags.DurationVar(&config.SettleTime, "settle-time", 0, "how long nothing may be Failed or missing before the node counts as recovered (default 12s)")
-	flags.BoolVar(&config.DryRun, "dry-run", false, "only say what would be deleted, and write nothing to the API server")
+	flags.BoolVar(&config.DryRun, "dry-run", false, "only say what would be deleted or rebooted, and write nothing to the API server")
 	flags.StringVar(&given.logFormat, "log-format", cli.LogJSON, "json or console")
+
+	addReboots(cmd, &config.Reboots)
 
 	complete(cmd, "platform", cobra.FixedCompletions(platform.Names(), cobra.ShellCompDirectiveNoFileComp))
 	complete(cmd, "log-format", cobra.FixedCompletions([]string{cli.LogJSON, cli.LogConsole}, cobra.ShellCompDirectiveNoFileComp))
@@ -131,6 +148,10 @@ func complement(config *agent.Config, given agentFlags) (platform.Platform, erro
 		return platform.Platform{}, err
 	}
 
+	if err = config.Reboots.Check(rebootedOn(where, config)); err != nil {
+		return platform.Platform{}, err
+	}
+
 	if config.Healthz == "" {
 		config.Healthz = where.Healthz
 	}
@@ -142,6 +163,22 @@ func complement(config *agent.Config, given agentFlags) (platform.Platform, erro
 	config.Logind = where.Logind
 
 	return where, nil
+}
+
+// rebootedOn is the platform that the agent would reboot. Who names the credentials need not name the platform, and if that
+// is Talos, a call of logind would take the D-Bus from the kubelet.
+func rebootedOn(where platform.Platform, config *agent.Config) platform.Name {
+	if where.Name != "" {
+		return where.Name
+	}
+
+	// Where it cannot be told nothing is known of it.
+	found, err := platform.Detect(config.Root)
+	if err != nil {
+		return ""
+	}
+
+	return found.Name
 }
 
 func findPlatform(given agentFlags, config *agent.Config) (platform.Platform, error) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/talos-rebound/rebound/internal/agent/platform"
 	"github.com/talos-rebound/rebound/internal/cli"
 )
 
@@ -72,6 +73,16 @@ func addOutput(cmd *cobra.Command, output *cli.Format) {
 	cmd.Flags().VarP(output, "output", "o", "text, or json for scripts")
 
 	complete(cmd, "output", cobra.FixedCompletions(cli.Formats(), cobra.ShellCompDirectiveNoFileComp))
+}
+
+// addReboots adds the flags that are about coordinated reboots. They are the same wherever the agent is set up.
+func addReboots(cmd *cobra.Command, reboots *platform.Reboots) {
+	flags := cmd.Flags()
+
+	flags.BoolVar(&reboots.Enabled, "reboots", false, "say when the host wants to be rebooted, and reboot it when rebound-coordinator grants that (not on Talos)")
+	flags.StringVar(&reboots.Sentinel, "reboot-sentinel", platform.RebootSentinel, "file on the host that tells by its existence that a reboot is wanted; empty for none")
+	flags.StringVar(&reboots.SentinelCommand, "reboot-sentinel-command", "", "command of /bin/sh that tells so by exiting with 0, run every minute (systemd only; default none)")
+	flags.StringVar(&reboots.Command, "reboot-command", "", "command of /bin/sh that reboots the host (systemd only; default a call of logind)")
 }
 
 func complete(cmd *cobra.Command, flag string, values cobra.CompletionFunc) {

@@ -40,6 +40,10 @@ Exit codes:
   # it. In an image, NODE_NAME goes to /etc/default/rebound when the host starts.
   rebound install --platform systemd --node-name ip-10-0-0-5.ec2.internal
 
+  # With the node's half of coordinated reboots, on a host with dnf
+  rebound install --platform systemd --reboots --reboot-sentinel= \
+    --reboot-sentinel-command '! needs-restarting -r'
+
   # Into an image, or on a host that has not joined a cluster yet
   rebound install --platform kubeadm --root /mnt/image
   rebound install --platform systemd --root /`,

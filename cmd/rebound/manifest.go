@@ -32,6 +32,11 @@ The pod has the kubelet's kubeconfig and certificates, read-only, and no rights
 besides. On Talos with SELinux enforcing a pod must not read the kubeconfig;
 with --ca-data it does without.
 
+With --reboots the pod also has the host's D-Bus and the folder of the sentinel,
+read-only, and no AppArmor profile, with which it could not use the D-Bus. That is
+as good as root on the host: leave it out where nothing else may have that. Where
+the runtime labels containers, the D-Bus needs --selinux-type spc_t as well.
+
 Exit codes:
   0  printed
   1  failed to write it
@@ -49,6 +54,9 @@ Exit codes:
 
   # RKE2 with selinux: true, where an ordinary pod may read nothing of the host
   rebound manifest --platform rke2 --selinux-type spc_t
+
+  # An agent that reboots the host when rebound-coordinator grants it
+  rebound manifest --platform kubeadm --reboots
 
   # An agent that deletes nothing and says what it would delete
   rebound manifest --platform kubeadm --agent-dry-run`,
@@ -84,7 +92,9 @@ func addAgent(cmd *cobra.Command, options *cli.AgentOptions) {
 	flags.StringVar(&options.MetricsListen, "metrics-listen", "", "address of the agent's metrics (default that of the agent, on loopback)")
 	flags.StringVar(&options.KubeletHealthz, "kubelet-healthz", "", "health URL of the kubelet (default that of the platform)")
 	flags.StringVar(&options.LogFormat, "log-format", "", "format of the agent's log: json or console (default that of the agent)")
-	flags.BoolVar(&options.AgentDryRun, "agent-dry-run", false, "let the agent delete nothing and say what it would delete")
+	flags.BoolVar(&options.AgentDryRun, "agent-dry-run", false, "let the agent do nothing and say what it would do")
+
+	addReboots(cmd, &options.Reboots)
 }
 
 // addPlatform adds the flags that say what kind of node it is.

@@ -2,13 +2,13 @@
 // License, v. 2.0. If a copy of the MPL was not distributed with this
 // file, You can obtain one at http://mozilla.org/MPL/2.0/.
 
-// Release writes everything that a version of rebound is published as: static binaries, an OCI image, manifests and
+// Release writes everything that a version of rebound is published as: static binaries, OCI images, manifests and
 // checksums. It needs Go and git, but no container engine.
 package main
 
 import (
 	"context"
-	_ "embed"
+	"embed"
 	"errors"
 	"flag"
 	"fmt"
@@ -20,8 +20,8 @@ import (
 	"github.com/talos-rebound/rebound/hack/release/internal/revision"
 )
 
-//go:embed Dockerfile
-var dockerfile []byte
+//go:embed Dockerfile coordinator.Dockerfile
+var dockerfiles embed.FS
 
 func main() {
 	if err := run(); err != nil {
@@ -37,11 +37,11 @@ func run() error {
 	// Whoever presses Ctrl-C twice does not want to wait for anything.
 	context.AfterFunc(ctx, stop)
 
-	options := dist.Options{Dockerfile: dockerfile, Targets: dist.Targets()}
+	options := dist.Options{Dockerfiles: dockerfiles, Targets: dist.Targets()}
 
 	flag.StringVar(&options.Source, "source", ".", "top of the repository")
 	flag.StringVar(&options.Out, "out", "build/release", "folder to write")
-	flag.StringVar(&options.Repository, "repository", "ghcr.io/talos-rebound/rebound", "where the image will be")
+	flag.StringVar(&options.Repository, "repository", "ghcr.io/talos-rebound/rebound", "where the image will be; that of the coordinator has -coordinator after it")
 	version := flag.String("version", "", "version to release (default what git tells)")
 	flag.Parse()
 

@@ -183,7 +183,7 @@ var guards = []guard{
 			"internal/recovery/status.go:1: imports " + modulePath + "/pkg/resources/recovery against the arrows",
 			"internal/util has no place in the arrows",
 			"pkg/apis/reboot/v1alpha1/builder.go:1: imports sigs.k8s.io/controller-runtime/pkg/scheme against the arrows",
-			"pkg/apis/reboot/v1alpha1/types.go:1: imports " + coordinator + " against the arrows, which lead to []",
+			"pkg/apis/reboot/v1alpha1/types.go:1: imports " + coordinator + " against the arrows, which lead to " + `["pkg/resources/recovery/specs"]`,
 			`pkg/apis/reboot/v1alpha1/types.go:1: imports k8s.io/api/core/v1 against the arrows, which lead to ["k8s.io/apimachinery"]`,
 			"pkg/check/agent.go:1: imports " + modulePath + "/internal/agent against the arrows",
 			"pkg/check/check.go:1: imports " + kube + " against the arrows",

@@ -23,7 +23,7 @@ import (
 // arrows is the picture of the imports: what a folder's code may import of ours besides itself, and with each of those
 // everything that it may import in turn. A folder that is not in it has no place in the repository.
 var arrows = map[string][]string{
-	"cmd/rebound":       {"internal/cli"},
+	"cmd/rebound": {"internal/cli"},
 	"internal/cli": {
 		"internal/agent", "internal/embed", "internal/kubecheck", "internal/talosconfig", "pkg/check", "pkg/controllers",
 	},
@@ -38,14 +38,14 @@ var arrows = map[string][]string{
 
 	// What machined links may not lead to the agent: it does for a node that cannot be rebuilt what machined does for
 	// the others, and only it needs clients of D-Bus, Prometheus and inotify.
-	"internal/agent": {"pkg/controllers", "internal/talosapi"},
+	"internal/agent": {"pkg/controllers", "pkg/apis", "internal/talosapi"},
 
 	// Whoever asks Talos connects to it in the same way.
 	"internal/talosconfig": nil,
 
 	// The coordinator is a module of its own. Its core takes facts, as internal/recovery does, and knows no API types. It says
 	// what a Talos API has answered in the words of pkg/check.
-	"cmd/rebound-coordinator": {"internal/reboot", "internal/talosconfig", "pkg/apis", "pkg/check"},
+	"cmd/rebound-coordinator": {"internal/kube", "internal/reboot", "internal/talosconfig", "pkg/apis", "pkg/check"},
 	"internal/reboot":         nil,
 	"pkg/apis":                {"pkg/resources/recovery/specs"},
 

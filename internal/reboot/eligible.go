@@ -120,6 +120,9 @@ func lacksCondition(node *Node, policy *Policy) (string, bool) {
 func (p *planner) outsideWindow(policy *Policy) obstacle {
 	at, ok := NextOpening(policy.Windows, p.now, policy.Drain.Timeout)
 	if !ok {
+		// A clock change may make one longer, further off than that was looked for.
+		p.wakeAt(p.now.Add(windowInterval))
+
 		return because(ReasonOutsideWindow, "no window of RebootPolicy %s is as long as its drain.timeout of %s",
 			policy.Name, policy.Drain.Timeout)
 	}

@@ -233,10 +233,12 @@ type TalosAnswer struct {
 	// EtcdProblem is what is wrong with the node's member of etcd, as of CheckedAt; empty if nothing is.
 	EtcdProblem string
 	// Attempt is the mark of the attempt in which it was last asked to reboot, AskedAt when, InFlight whether it has not
-	// answered yet. Refused is whether it said no, Message its words if it failed.
+	// answered yet. Refused is whether it said no, Unsent whether it has not heard of it, and Message the words of either, or of
+	// a failure after which nobody knows.
 	Attempt  string
 	AskedAt  time.Time
 	InFlight bool
 	Refused  bool
+	Unsent   bool
 	Message  string
 }

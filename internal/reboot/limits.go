@@ -16,8 +16,13 @@ const (
 	evictionDelay      = time.Second
 	evictionDelayLimit = 30 * time.Second
 
+	// windowInterval is when to look for a window again if there is none that is long enough.
+	windowInterval = 24 * time.Hour
+
 	// checkInterval is for how long an answer of a Talos API counts.
 	checkInterval = 30 * time.Second
+	// unsentInterval is the time between two requests to reboot if the first one did not get anywhere.
+	unsentInterval = 5 * time.Second
 	// aliveAfter is how long after a request to reboot the kubelet must have reported, in the same boot, for the request to
 	// count as lost. Talos begins a reboot at once, and gives the kubelet 30 s to end its pods
 	// (siderolabs/talos v1.13.9, pkg/machinery/constants).

@@ -66,18 +66,26 @@ func (p *planner) noSlot(name string, policy *Policy) string {
 }
 
 // down returns which nodes of a policy, or of all of them, are unavailable besides the one that asks: those that hold a
-// slot, those that are not Ready, and those that somebody else has cordoned.
+// slot, those that are about to, those that are not Ready, and those that somebody else has cordoned.
 func (p *planner) down(asking, policy string) []string {
 	var down []string
 
-	for _, name := range slices.Sorted(maps.Keys(p.holders)) {
-		if name != asking && (policy == "" || p.holders[name].Policy == policy || p.policies[name] == policy) {
-			down = append(down, fmt.Sprintf("%s is %s", name, strings.ToLower(string(p.holders[name].Step))))
+	add := func(name, ofPolicy, word string) {
+		if name != asking && (policy == "" || policy == ofPolicy || policy == p.policies[name]) {
+			down = append(down, name+" is "+word)
 		}
 	}
 
+	for _, name := range slices.Sorted(maps.Keys(p.holders)) {
+		add(name, p.holders[name].Policy, strings.ToLower(string(p.holders[name].Step)))
+	}
+
+	for _, name := range slices.Sorted(maps.Keys(p.reserved)) {
+		add(name, "", "next")
+	}
+
 	for _, name := range p.unavailable {
-		if _, holds := p.holders[name]; holds || name == asking || policy != "" && p.policies[name] != policy {
+		if _, holds := p.holders[name]; holds || p.reserved[name] {
 			continue
 		}
 
@@ -86,13 +94,7 @@ func (p *planner) down(asking, policy string) []string {
 			word = "not Ready"
 		}
 
-		down = append(down, fmt.Sprintf("%s is %s", name, word))
-	}
-
-	for _, name := range slices.Sorted(maps.Keys(p.reserved)) {
-		if name != asking && (policy == "" || p.policies[name] == policy) {
-			down = append(down, name+" is next")
-		}
+		add(name, "", word)
 	}
 
 	return down

@@ -294,6 +294,10 @@ func (b *reboot) planTalosReboot() {
 		b.giveUp(ReasonBlocked, "the Talos API has refused the reboot: %s", answer.Message)
 
 		return
+	case ours && answer.Unsent:
+		again := asked.Add(unsentInterval)
+		b.next.CallTalos = !b.now.Before(again)
+		b.wakeAt(again)
 	case b.missingGrant() != "":
 		b.next.Grant, b.next.CallTalos = b.r.Status.BootID, true
 	case b.node.Ready && b.node.HeartbeatAt.After(asked.Add(aliveAfter)):

@@ -70,9 +70,16 @@ func violation(record AuditRecord) string {
 }
 
 // isOfOwnNode says whether a request about the node's own object is to look at
-// it, or to report on it.
+// it, or to report on it. A list and a watch have a name if they select it.
 func isOfOwnNode(record AuditRecord) bool {
-	return record.Subresource == "" && record.Verb == "get" || record.Subresource == "status" && record.Verb == "patch"
+	switch record.Verb {
+	case "get", "list", "watch":
+		return record.Subresource == ""
+	case "patch":
+		return record.Subresource == "status"
+	default:
+		return false
+	}
 }
 
 func podViolation(record AuditRecord, node string) string {

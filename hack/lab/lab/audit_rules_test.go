@@ -25,6 +25,8 @@ func TestAuditRulesLetReboundDoItsWork(t *testing.T) {
 		request("watch", "pods", "/api/v1/pods?allowWatchBookmarks=true&fieldSelector=spec.nodeName%3Dworker-1&watch=true"),
 		request("list", "pods", "/api/v1/pods?fieldSelector=spec.nodeName%3Dworker-1"),
 		request("get", "nodes", "/api/v1/nodes/worker-1"),
+		request("list", "nodes", "/api/v1/nodes?fieldSelector=metadata.name%3Dworker-1"),
+		request("watch", "nodes", "/api/v1/nodes?fieldSelector=metadata.name%3Dworker-1&watch=true"),
 		request("create", "events", "/api/v1/namespaces/kube-system/events"),
 	}))
 }
@@ -61,6 +63,7 @@ func TestAuditRulesFindWhatReboundMustNotDo(t *testing.T) {
 		{"a watch of the pods of a node of a similar name", request("watch", "pods", "/api/v1/pods?fieldSelector=spec.nodeName%3Dworker-11&watch=true"), "not restricted"},
 		{"a look at a DaemonSet", request("get", "daemonsets", "/"), "rebound needs"},
 		{"a look at another node", changed(request("get", "nodes", "/"), func(record *lab.AuditRecord) { record.Name = "worker-2" }), "rebound needs"},
+		{"a list of all nodes", changed(request("list", "nodes", "/api/v1/nodes"), func(record *lab.AuditRecord) { record.Name = "" }), "rebound needs"},
 		{"a change of its node but for the status", request("patch", "nodes", "/"), "rebound needs"},
 		{"a report on another node", changed(request("patch", "nodes", "/"), func(record *lab.AuditRecord) {
 			record.Subresource, record.Name = "status", "worker-2"

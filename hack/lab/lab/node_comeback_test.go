@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/godbus/dbus/v5"
+	"github.com/siderolabs/talos/pkg/machinery/client"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
@@ -25,6 +27,26 @@ func TestAMachineComesBackByItself(t *testing.T) {
 		"by request": func(t *testing.T, node *node) {
 			t.Helper()
 			require.NoError(t, node.RequestReboot())
+		},
+		"by logind": func(t *testing.T, node *node) {
+			t.Helper()
+
+			bus, err := dbus.Connect(node.BusAddress())
+			require.NoError(t, err)
+
+			defer bus.Close() //nolint:errcheck // the machine closes it
+
+			require.NoError(t, bus.Object("org.freedesktop.login1", "/org/freedesktop/login1").Call("org.freedesktop.login1.Manager.Reboot", 0, false).Err)
+		},
+		"by the Talos API": func(t *testing.T, node *node) {
+			t.Helper()
+
+			api, err := client.New(node.ctx, client.WithConfigFromFile(node.cluster.Talosconfig()))
+			require.NoError(t, err)
+
+			defer api.Close() //nolint:errcheck // nothing was written
+
+			require.NoError(t, api.Reboot(client.WithNode(node.ctx, node.Name())))
 		},
 		"by command": func(t *testing.T, node *node) {
 			t.Helper()

@@ -5,9 +5,9 @@
 package lab_test
 
 import (
+	"context"
 	"testing"
 
-	"github.com/cosi-project/runtime/pkg/resource"
 	"github.com/cosi-project/runtime/pkg/state"
 	machineapi "github.com/siderolabs/talos/pkg/machinery/api/machine"
 	"github.com/siderolabs/talos/pkg/machinery/client"
@@ -28,8 +28,9 @@ func TestTalosAPIRebootsTheNodeNamed(t *testing.T) {
 	machine, err := named.COSI()
 	require.NoError(t, err)
 
-	_, err = machine.WatchFor(s.ctx, talosruntime.NewMachineStatus().Metadata(), inStage(talosruntime.MachineStageRunning))
-	require.NoError(t, err)
+	events := make(chan state.Event)
+	require.NoError(t, machine.Watch(s.ctx, talosruntime.NewMachineStatus().Metadata(), events))
+	s.awaitStage(events, talosruntime.MachineStageRunning)
 
 	err = s.talosClient(s.talosconfig(role.Reader)).Reboot(at)
 	require.Equal(t, codes.PermissionDenied, client.StatusCode(err), "%v", err)
@@ -40,15 +41,12 @@ func TestTalosAPIRebootsTheNodeNamed(t *testing.T) {
 	require.Equal(t, codes.Unimplemented, client.StatusCode(err), "%v", err)
 
 	require.NoError(t, operator.Reboot(at))
-
-	// Its lifecycle is torn down first, so the stage stays for a moment.
-	_, err = machine.WatchFor(s.ctx, talosruntime.NewMachineStatus().Metadata(), inStage(talosruntime.MachineStageRebooting))
-	require.NoError(t, err)
+	s.awaitStage(events, talosruntime.MachineStageRebooting)
 	require.NoError(t, operator.Reboot(at), "asking again changes nothing")
 
-	_, err = machine.WatchFor(s.ctx, talosruntime.NewMachineStatus().Metadata(), inStage(talosruntime.MachineStageUnknown))
-	require.ErrorContains(t, err, "EOF", "the watch ends with the machine")
-	assert.NoError(t, s.ctx.Err())
+	for s.next(events).Type != state.Errored { // the watch ends with the machine
+		continue
+	}
 
 	log, err := named.Log()
 	require.NoError(t, err)
@@ -58,13 +56,28 @@ func TestTalosAPIRebootsTheNodeNamed(t *testing.T) {
 	assert.True(t, other.Running())
 }
 
-// inStage is met by a machine in the stage.
-func inStage(stage talosruntime.MachineStage) state.WatchForConditionFunc {
-	return state.WithCondition(func(res resource.Resource) (bool, error) {
-		status, ok := res.(*talosruntime.MachineStatus)
+// awaitStage waits until the machine whose status is watched is in the stage.
+func (s *scenario) awaitStage(events <-chan state.Event, stage talosruntime.MachineStage) {
+	for {
+		event := s.next(events)
+		require.NoError(s.t, event.Error)
 
-		return ok && status.TypedSpec().Stage == stage, nil
-	})
+		if status, ok := event.Resource.(*talosruntime.MachineStatus); ok && status.TypedSpec().Stage == stage {
+			return
+		}
+	}
+}
+
+// next waits for an event.
+func (s *scenario) next(events <-chan state.Event) state.Event {
+	select {
+	case event := <-events:
+		return event
+	case <-s.ctx.Done():
+		require.NoError(s.t, context.Cause(s.ctx))
+
+		return state.Event{}
+	}
 }
 
 func TestControlPlanesShowOneEtcd(t *testing.T) {

@@ -13,20 +13,15 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/talos-rebound/rebound/cmd/rebound-coordinator/internal/talos"
 	"github.com/talos-rebound/rebound/internal/reboot"
 )
 
-// TalosAPI asks the Talos API of a node, by its address. An error for which Refused is true means that nothing was done.
+// TalosAPI asks the Talos API of a node, by its address, as talos.Client does.
 type TalosAPI interface {
 	Check(ctx context.Context, address string) error
-	EtcdProblem(ctx context.Context, address string) error
+	EtcdHealth(ctx context.Context, addresses []string) error
 	Reboot(ctx context.Context, address string) error
-}
-
-// Refused is an error that says whether the request was refused.
-type Refused interface {
-	error
-	Refused() bool
 }
 
 // Talos asks Talos APIs, each node on its own, and remembers the answers. It is a manager.Runnable, as Evictor.
@@ -117,7 +112,7 @@ func (t *Talos) Check(node, address string, controlPlane bool) {
 		problem, etcd := text(t.api.Check(ctx, address)), ""
 
 		if problem == "" && controlPlane {
-			etcd = text(t.api.EtcdProblem(ctx, address))
+			etcd = text(t.api.EtcdHealth(ctx, []string{address}))
 		}
 
 		return func(answer *reboot.TalosAnswer) {
@@ -130,7 +125,7 @@ func (t *Talos) Check(node, address string, controlPlane bool) {
 func (t *Talos) Reboot(node, address, mark string) {
 	begin := func(answer *reboot.TalosAnswer) {
 		answer.Attempt, answer.AskedAt, answer.InFlight = mark, time.Now(), true
-		answer.Refused, answer.Message = false, ""
+		answer.Refused, answer.Unsent, answer.Message = false, false, ""
 	}
 
 	t.submit(question{node: node, reboot: true}, begin, func(ctx context.Context) func(*reboot.TalosAnswer) {
@@ -142,11 +137,10 @@ func (t *Talos) Reboot(node, address, mark string) {
 			t.logger.Info("asked the Talos API for a reboot", zap.String("node", node))
 		}
 
-		var refused Refused
-
 		return func(answer *reboot.TalosAnswer) {
 			answer.InFlight, answer.Message = false, text(err)
-			answer.Refused = errors.As(err, &refused) && refused.Refused()
+			_, answer.Refused = errors.AsType[talos.RefusedError](err)
+			_, answer.Unsent = errors.AsType[talos.UnsentError](err)
 		}
 	})
 }

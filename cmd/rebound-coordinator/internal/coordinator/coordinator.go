@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -49,6 +50,7 @@ func Run(ctx context.Context, config Config) error {
 	}
 
 	ctrllog.SetLogger(zapr.NewLogger(config.Logger))
+	klog.SetLogger(zapr.NewLogger(config.Logger.Named("client")))
 
 	scheme, err := newScheme()
 	if err != nil {
@@ -84,7 +86,7 @@ func Run(ctx context.Context, config Config) error {
 		return fmt.Errorf("failed to set up the coordinator: %w", err)
 	}
 
-	if err = config.add(manager); err != nil {
+	if err = config.add(ctx, manager); err != nil {
 		return err
 	}
 
@@ -133,8 +135,8 @@ func cacheOptions() cache.Options {
 }
 
 // add puts everything that runs into the manager.
-func (c *Config) add(manager ctrl.Manager) error {
-	if err := manager.GetFieldIndexer().IndexField(context.Background(), &corev1.Pod{}, read.NodeNameField, read.IndexPod); err != nil {
+func (c *Config) add(ctx context.Context, manager ctrl.Manager) error {
+	if err := manager.GetFieldIndexer().IndexField(ctx, &corev1.Pod{}, read.NodeNameField, read.IndexPod); err != nil {
 		return fmt.Errorf("failed to index pods: %w", err)
 	}
 
@@ -158,7 +160,7 @@ func (c *Config) add(manager ctrl.Manager) error {
 	}
 
 	objects := store.New(manager.GetClient(), manager.GetAPIReader())
-	told := &teller{recorder: manager.GetEventRecorder(UserAgent), metrics: newMetrics()}
+	told := &teller{recorder: manager.GetEventRecorder(UserAgent), metrics: newMetrics(), logger: c.Logger}
 	news := newNews()
 	evictor := apply.NewEvictor(manager.GetClient(), c.Evictions, news.tell, c.Logger.Named("evict"))
 
@@ -168,7 +170,6 @@ func (c *Config) add(manager ctrl.Manager) error {
 		evictor: evictor,
 		applier: &apply.Applier{Store: objects, Evictor: evictor, Told: told.tell, Logger: c.Logger},
 		teller:  told,
-		logger:  c.Logger,
 	}
 
 	runnables := []interface{ Start(context.Context) error }{evictor}

@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"go.uber.org/zap"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/sets"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -37,7 +36,6 @@ type reconciler struct {
 	talos   *apply.Talos
 	applier *apply.Applier
 	teller  *teller
-	logger  *zap.Logger
 
 	busy atomic.Pointer[map[string]bool]
 }

@@ -5,8 +5,10 @@
 package coordinator
 
 import (
+	"go.uber.org/zap"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 
 	"github.com/talos-rebound/rebound/cmd/rebound-coordinator/internal/apply"
@@ -24,11 +26,18 @@ const maxNote = 1024
 type teller struct {
 	recorder events.EventRecorder
 	metrics  *metrics
+	logger   *zap.Logger
 }
 
 // tell takes a status that was written.
 func (t *teller) tell(told apply.Told) {
 	t.metrics.step(told.Was, told.Now)
+
+	if told.Was.Phase != told.Now.Phase || told.Was.Reason != told.Now.Reason {
+		t.logger.Info("reboot", zap.String("node", told.Object.Name), zap.String("phase", string(told.Now.Phase)),
+			zap.String("reason", string(told.Now.Reason)), zap.String("message", told.Now.Message),
+			zap.Int("attempt", told.Now.Attempt))
+	}
 
 	kind, reason := eventOf(told.Was, told.Now)
 	if reason == "" {
@@ -36,8 +45,7 @@ func (t *teller) tell(told apply.Told) {
 	}
 
 	note := specs.Printable(told.Now.Message, maxNote)
-	node := &corev1.Node{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Node"}, ObjectMeta: metav1.ObjectMeta{Name: told.Object.Name}}
-	node.UID = "" // kubectl describe node finds its events by the name
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: told.Object.Name, UID: types.UID(told.Object.Name)}}
 
 	t.recorder.Eventf(told.Object, node, kind, reason, action, "%s", note)
 	t.recorder.Eventf(node, told.Object, kind, reason, action, "%s", note)

@@ -55,7 +55,7 @@ func (r *reconciler) watch(manager ctrl.Manager, n *news) error {
 	c, err := controller.New("reboots", manager, controller.Options{
 		Reconciler:              r,
 		MaxConcurrentReconciles: 1,
-		RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](errorDelay, errorDelayLimit),
+		RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](errorDelay, errorDelayLimit),
 	})
 	if err != nil {
 		return fmt.Errorf("failed to create controller: %w", err)

@@ -201,6 +201,7 @@ func (machine *machine) start(ctx context.Context) error {
 	}
 
 	machine.logind.OnReboot(func() error {
+		machine.logger.Info("reboot requested on the bus")
 		machine.requestReboot()
 
 		return nil

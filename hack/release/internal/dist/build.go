@@ -19,9 +19,6 @@ import (
 )
 
 const (
-	mainPackage = "./cmd/rebound"
-	// stamped has the variables version and commit that the linker sets. It does not tell when it finds none.
-	stamped = "github.com/talos-rebound/rebound/internal/cli"
 	// patience is how long a command may take to end after it was told to.
 	patience = 10 * time.Second
 	// atOnce keeps several links from filling the memory of a small machine.
@@ -36,7 +33,7 @@ func neutral(target Target) []string {
 	}
 }
 
-// buildAll builds a static binary for each target.
+// buildAll builds a static binary of each program for each target.
 func buildAll(ctx context.Context, options Options, folder string) error {
 	folder, err := filepath.Abs(folder)
 	if err != nil {
@@ -46,38 +43,40 @@ func buildAll(ctx context.Context, options Options, folder string) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
 
-	for _, target := range options.Targets {
-		group.Go(func() error {
-			cmd := command(ctx, "go", "build", "-mod=readonly", "-trimpath", "-buildvcs=false",
-				"-ldflags", linkerFlags(options.Revision), "-o", filepath.Join(folder, target.Binary()), mainPackage)
-			cmd.Dir = options.Source
-			cmd.Env = append(os.Environ(), neutral(target)...)
+	for _, program := range programs {
+		for _, target := range options.Targets {
+			group.Go(func() error {
+				cmd := command(ctx, "go", "build", "-mod=readonly", "-trimpath", "-buildvcs=false",
+					"-ldflags", program.linkerFlags(options.Revision), "-o", filepath.Join(folder, program.binary(target)), program.main)
+				cmd.Dir = filepath.Join(options.Source, filepath.FromSlash(program.folder))
+				cmd.Env = append(os.Environ(), neutral(target)...)
 
-			if _, err := output(ctx, cmd); err != nil {
-				return fmt.Errorf("failed to build %s: %w", target.Binary(), err)
-			}
+				if _, err := output(ctx, cmd); err != nil {
+					return fmt.Errorf("failed to build %s: %w", program.binary(target), err)
+				}
 
-			return nil
-		})
+				return nil
+			})
+		}
 	}
 
 	return group.Wait()
 }
 
-func linkerFlags(revision revision.Revision) string {
-	return fmt.Sprintf("-s -w -X %[1]s.version=%[2]s -X %[1]s.commit=%[3]s", stamped, revision.Version, revision.Commit)
+func (p program) linkerFlags(revision revision.Revision) string {
+	return fmt.Sprintf("-s -w -X %[1]s.version=%[2]s -X %[1]s.commit=%[3]s", p.stamped, revision.Version, revision.Commit)
 }
 
-// checkStamp asks a binary for what the linker should have told it.
-func checkStamp(ctx context.Context, revision revision.Revision, binary string) error {
-	text, err := output(ctx, command(ctx, binary, "version"))
+// checkStamp asks the binary of this machine for what the linker should have told it.
+func (p program) checkStamp(ctx context.Context, revision revision.Revision, folder string) error {
+	text, err := output(ctx, command(ctx, filepath.Join(folder, p.binary(host())), "version"))
 	if err != nil {
-		return fmt.Errorf("failed to check %s: %w", filepath.Base(binary), err)
+		return fmt.Errorf("failed to check %s: %w", p.binary(host()), err)
 	}
 
-	for _, line := range []string{"rebound " + revision.Version, "commit " + revision.Commit} {
+	for _, line := range []string{p.name + " " + revision.Version, "commit " + revision.Commit} {
 		if !strings.Contains(text, line) {
-			return fmt.Errorf("%s version does not say %q: have the variables in %s moved?", filepath.Base(binary), line, stamped)
+			return fmt.Errorf("%s version does not say %q: have the variables in %s moved?", p.binary(host()), line, p.stamped)
 		}
 	}
 

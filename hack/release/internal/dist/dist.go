@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -35,9 +36,6 @@ const (
 // Target is what a binary is built for.
 type Target struct{ OS, Arch string }
 
-// Binary is the name of its binary.
-func (target Target) Binary() string { return "rebound-" + target.OS + "-" + target.Arch }
-
 // Targets are what is released: nodes run Linux, operators macOS as well.
 func Targets() []Target {
 	return []Target{{"linux", "amd64"}, {"linux", "arm64"}, {"darwin", "amd64"}, {"darwin", "arm64"}}
@@ -51,10 +49,10 @@ type Options struct {
 	Out string
 	// Revision is what the source is.
 	Revision revision.Revision
-	// Repository is where the image will be.
+	// Repository is where the image of rebound will be. That of the coordinator has "-coordinator" after it.
 	Repository string
-	// Dockerfile is the one for who has a container engine.
-	Dockerfile []byte
+	// Dockerfiles has those for who has a container engine.
+	Dockerfiles fs.FS
 	// Targets are what to build for. This machine has to be one of them, because its binary renders the manifests.
 	Targets []Target
 }
@@ -65,9 +63,10 @@ func Write(ctx context.Context, options Options, log io.Writer) (err error) {
 		return fmt.Errorf("cannot run what is built here: use a machine with one of %v, not %v", options.Targets, host())
 	}
 
-	reference, err := name.NewTag(options.Repository+":"+options.Revision.Tag(), name.StrictValidation)
-	if err != nil {
-		return fmt.Errorf("failed to name the image: %w", err)
+	for _, program := range programs {
+		if _, err = program.reference(options); err != nil {
+			return err
+		}
 	}
 
 	if err = refuseForeign(options.Out); err != nil {
@@ -86,7 +85,7 @@ func Write(ctx context.Context, options Options, log io.Writer) (err error) {
 
 	defer func() { err = errors.Join(err, os.RemoveAll(staging)) }()
 
-	if err = write(ctx, options, reference, staging, log); err != nil {
+	if err = write(ctx, options, staging, log); err != nil {
 		return err
 	}
 
@@ -101,32 +100,49 @@ func Write(ctx context.Context, options Options, log io.Writer) (err error) {
 	return os.Rename(staging, options.Out)
 }
 
-func write(ctx context.Context, options Options, reference name.Tag, folder string, log io.Writer) error {
+func write(ctx context.Context, options Options, folder string, log io.Writer) error {
 	fmt.Fprintf(log, "rebound %s, commit %s, with %s\n", options.Revision.Version, options.Revision.Commit, runtime.Version())
 
 	if err := buildAll(ctx, options, folder); err != nil {
 		return err
 	}
 
-	if err := checkStamp(ctx, options.Revision, filepath.Join(folder, host().Binary())); err != nil {
-		return err
-	}
-
-	if err := render(ctx, reference, folder); err != nil {
-		return err
-	}
-
-	if err := writeImages(ctx, options, reference, folder); err != nil {
-		return err
-	}
-
-	dockerfile := []byte(dockerfileFor(string(options.Dockerfile), options.Revision))
-
-	if err := os.WriteFile(filepath.Join(folder, "Dockerfile"), dockerfile, fileMode); err != nil {
-		return err
+	for _, program := range programs {
+		if err := writeProgram(ctx, options, program, folder); err != nil {
+			return err
+		}
 	}
 
 	return writeChecksums(folder, log)
+}
+
+// writeProgram writes what a program has besides its binaries.
+func writeProgram(ctx context.Context, options Options, program program, folder string) error {
+	if err := program.checkStamp(ctx, options.Revision, folder); err != nil {
+		return err
+	}
+
+	reference, err := program.reference(options)
+	if err != nil {
+		return err
+	}
+
+	if err = program.render(ctx, options, reference, folder); err != nil {
+		return err
+	}
+
+	if err = writeImages(ctx, options, program, reference, folder); err != nil {
+		return err
+	}
+
+	dockerfile, err := fs.ReadFile(options.Dockerfiles, program.dockerfile)
+	if err != nil {
+		return err
+	}
+
+	dockerfile = []byte(dockerfileFor(string(dockerfile), options.Revision))
+
+	return os.WriteFile(filepath.Join(folder, program.dockerfile), dockerfile, fileMode)
 }
 
 // host is what this program runs on.
@@ -150,8 +166,8 @@ func refuseForeign(folder string) error {
 	return nil
 }
 
-// writeImages writes the image of all Linux targets in one file, and that of each in one of its own.
-func writeImages(ctx context.Context, options Options, reference name.Tag, folder string) error {
+// writeImages writes the image of a program for all Linux targets in one file, and that of each in one of its own.
+func writeImages(ctx context.Context, options Options, program program, reference name.Tag, folder string) error {
 	labels := image.Labels{
 		Source: source, Version: options.Revision.Version, Revision: options.Revision.Commit, Licenses: licenses,
 	}
@@ -163,14 +179,14 @@ func writeImages(ctx context.Context, options Options, reference name.Tag, folde
 
 	for i, target := range linux {
 		group.Go(func() (err error) {
-			binary := filepath.Join(folder, target.Binary())
+			binary := filepath.Join(folder, program.binary(target))
 			platform := v1.Platform{OS: target.OS, Architecture: target.Arch}
 
-			if images[i], err = image.New(binary, platform, labels, options.Revision.Time); err != nil || ctx.Err() != nil {
+			if images[i], err = image.New(binary, program.entry, platform, labels, options.Revision.Time); err != nil || ctx.Err() != nil {
 				return errors.Join(err, ctx.Err())
 			}
 
-			return image.WriteArchive(filepath.Join(folder, "rebound-image-"+target.Arch+".tar"), reference, images[i])
+			return image.WriteArchive(filepath.Join(folder, program.name+"-image-"+target.Arch+".tar"), reference, images[i])
 		})
 	}
 
@@ -183,5 +199,5 @@ func writeImages(ctx context.Context, options Options, reference name.Tag, folde
 		return err
 	}
 
-	return image.WriteLayout(filepath.Join(folder, "rebound-image.tar"), reference, index)
+	return image.WriteLayout(filepath.Join(folder, program.name+"-image.tar"), reference, index)
 }

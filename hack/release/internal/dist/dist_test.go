@@ -39,7 +39,7 @@ var released = revision.Revision{
 	Version: "v0.1.0+dirty", Commit: strings.Repeat("0123456789", 4), Time: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
 }
 
-// standIn is a source that builds in a moment and answers like rebound.
+// standIn is a source that builds in a moment and answers like rebound and its coordinator.
 var standIn = map[string]string{
 	"go.mod":                  "module github.com/talos-rebound/rebound\n\ngo 1.26\n",
 	"internal/cli/version.go": "package cli\n\nvar version, commit string\n\nfunc Version() string { return \"rebound \" + version + \"\\ncommit \" + commit }\n",
@@ -63,7 +63,22 @@ func main() {
 
 func say(line string) { os.Stdout.WriteString(line + "\n") }
 `,
+	"cmd/rebound-coordinator/go.mod":                         "module github.com/talos-rebound/rebound/cmd/rebound-coordinator\n\ngo 1.26\n",
+	"cmd/rebound-coordinator/main.go":                        coordinatorMain,
+	"cmd/rebound-coordinator/deploy/base/kustomization.yaml": "resources: [pod.yaml]\n",
+	"cmd/rebound-coordinator/deploy/base/pod.yaml": "apiVersion: v1\nkind: Pod\nmetadata: {name: coordinator}\n" +
+		"spec: {containers: [{name: coordinator, image: ghcr.io/talos-rebound/rebound-coordinator}]}\n",
+	"cmd/rebound-coordinator/deploy/examples/talos/kustomization.yaml": "resources: [../../base]\nnamePrefix: talos-\n",
 }
+
+const coordinatorMain = `package main
+
+import "os"
+
+var version, commit string
+
+func main() { os.Stdout.WriteString("rebound-coordinator " + version + "\ncommit " + commit + "\n") }
+`
 
 // TestRelease writes a release twice, from two folders to two others.
 func TestRelease(t *testing.T) {
@@ -81,6 +96,8 @@ func TestRelease(t *testing.T) {
 	assert.ElementsMatch(t, append([]string{
 		"Dockerfile", "SHA256SUMS", "rebound-image.tar", "rebound-image-amd64.tar", "rebound-image-arm64.tar",
 		"rebound-k3s.yaml", "rebound-kubeadm.yaml", "rebound-rke2.yaml", "rebound-talos.yaml", "rebound.service",
+		"coordinator.Dockerfile", "rebound-coordinator.yaml", "rebound-coordinator-talos.yaml", "rebound-coordinator-image.tar",
+		"rebound-coordinator-image-amd64.tar", "rebound-coordinator-image-arm64.tar",
 	}, binaries(first.Targets)...), slices.Collect(maps.Keys(files)))
 
 	again := readFolder(t, second.Out)
@@ -99,6 +116,12 @@ func TestRelease(t *testing.T) {
 
 	assert.Equal(t, "manifest\n--platform\nk3s\n--image\nexample.com/rebound:v0.1.0-dirty\n", files["rebound-k3s.yaml"])
 	assert.Equal(t, "manifest\n--platform\nsystemd\n", files["rebound.service"])
+
+	const pod = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: NAME\nspec:\n  containers:\n" +
+		"  - image: example.com/rebound-coordinator:v0.1.0-dirty\n    name: coordinator\n"
+
+	assert.Equal(t, strings.Replace(pod, "NAME", "coordinator", 1), files["rebound-coordinator.yaml"])
+	assert.Equal(t, strings.Replace(pod, "NAME", "talos-coordinator", 1), files["rebound-coordinator-talos.yaml"])
 }
 
 // TestDockerfile checks that who builds the image with it gets the same.
@@ -108,15 +131,25 @@ func TestDockerfile(t *testing.T) {
 	options := newOptions(t, nil)
 	require.NoError(t, dist.Write(t.Context(), options, io.Discard))
 
-	dockerfile := readFolder(t, options.Out)["Dockerfile"]
+	for name, program := range map[string]string{"Dockerfile": "rebound", "coordinator.Dockerfile": "rebound-coordinator"} {
+		t.Run(program, func(t *testing.T) { assertDockerfile(t, options.Out, name, program) })
+	}
+}
 
-	image, err := crane.Load(filepath.Join(options.Out, "rebound-image-amd64.tar"))
+func assertDockerfile(t *testing.T, folder, name, program string) {
+	t.Helper()
+
+	dockerfile := readFolder(t, folder)[name]
+
+	image, err := crane.Load(filepath.Join(folder, program+"-image-amd64.tar"))
 	require.NoError(t, err)
 
 	config, err := image.ConfigFile()
 	require.NoError(t, err)
 
 	assert.Contains(t, dockerfile, "\nFROM scratch\n")
+	assert.Equal(t, []string{"/" + program}, config.Config.Entrypoint)
+	assert.Contains(t, dockerfile, "\nCOPY --chmod=0755 "+program+"-${TARGETOS}-${TARGETARCH} /"+program+"\n")
 	assert.Contains(t, dockerfile, "\nENTRYPOINT [\""+config.Config.Entrypoint[0]+"\"]\n")
 	assert.Contains(t, dockerfile, "\nUSER "+config.Config.User+"\n")
 	assert.Contains(t, dockerfile, "\nWORKDIR "+config.Config.WorkingDir+"\n")
@@ -179,6 +212,24 @@ func TestFails(t *testing.T) {
 			},
 			expected: `version does not say "rebound v0.1.0+dirty": have the variables in`,
 		},
+		"variables of the coordinator that have moved": {
+			source: map[string]string{
+				"cmd/rebound-coordinator/main.go": strings.Replace(coordinatorMain, "version, commit", "release, commit, version", 1) +
+					"\nfunc init() { version = release }\n",
+			},
+			expected: `version does not say "rebound-coordinator v0.1.0+dirty": have the variables in main moved?`,
+		},
+		"no base": {
+			source:   map[string]string{"cmd/rebound-coordinator/deploy/base/kustomization.yaml": "resources: [away.yaml]\n"},
+			expected: "failed to render base",
+		},
+		"another image": {
+			source: map[string]string{
+				"cmd/rebound-coordinator/deploy/base/pod.yaml": "apiVersion: v1\nkind: Pod\nmetadata: {name: coordinator}\n" +
+					"spec: {containers: [{name: coordinator, image: example.com/other}]}\n",
+			},
+			expected: `failed to render base: it has no image "ghcr.io/talos-rebound/rebound-coordinator" to replace`,
+		},
 		"no such manifest": {
 			source: map[string]string{
 				"cmd/rebound/main.go": strings.Replace(standIn["cmd/rebound/main.go"], "for _, arg", "if os.Args[1] == \"manifest\" {\n"+
@@ -216,7 +267,16 @@ func TestFails(t *testing.T) {
 func TestVariablesExist(t *testing.T) {
 	t.Parallel()
 
-	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(top, "internal", "cli", "version.go"), nil, parser.SkipObjectResolution)
+	for _, path := range []string{"internal/cli/version.go", "cmd/rebound-coordinator/version.go"} {
+		assert.Subset(t, stringVariables(t, filepath.Join(top, filepath.FromSlash(path))), []string{"version", "commit"}, path)
+	}
+}
+
+// stringVariables are those of a file that have no value.
+func stringVariables(t *testing.T, path string) []string {
+	t.Helper()
+
+	file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
 	require.NoError(t, err)
 
 	var found []string
@@ -235,7 +295,7 @@ func TestVariablesExist(t *testing.T) {
 		}
 	}
 
-	assert.Subset(t, found, []string{"version", "commit"})
+	return found
 }
 
 // newOptions are those for a stand-in, with other files in place of its own, in a folder of its own.
@@ -252,9 +312,6 @@ func newOptions(t *testing.T, changed map[string]string) dist.Options {
 		require.NoError(t, os.WriteFile(file, []byte(content), 0o600))
 	}
 
-	dockerfile, err := os.ReadFile(filepath.Join("..", "..", "Dockerfile"))
-	require.NoError(t, err)
-
 	targets := []dist.Target{{OS: "linux", Arch: "amd64"}, {OS: "linux", Arch: "arm64"}}
 	if host := (dist.Target{OS: runtime.GOOS, Arch: runtime.GOARCH}); !slices.Contains(targets, host) {
 		targets = append(targets, host)
@@ -262,15 +319,17 @@ func newOptions(t *testing.T, changed map[string]string) dist.Options {
 
 	return dist.Options{
 		Source: filepath.Join(folder, "source"), Out: filepath.Join(folder, "build", "release"),
-		Revision: released, Repository: "example.com/rebound", Dockerfile: dockerfile, Targets: targets,
+		Revision: released, Repository: "example.com/rebound", Dockerfiles: os.DirFS(filepath.Join("..", "..")), Targets: targets,
 	}
 }
 
 func binaries(targets []dist.Target) []string {
-	names := make([]string, 0, len(targets))
+	names := make([]string, 0, 2*len(targets))
 
 	for _, target := range targets {
-		names = append(names, target.Binary())
+		for _, program := range []string{"rebound", "rebound-coordinator"} {
+			names = append(names, program+"-"+target.OS+"-"+target.Arch)
+		}
 	}
 
 	return names
@@ -323,7 +382,10 @@ func assertChecksums(t *testing.T, files map[string]string) {
 func assertStatic(t *testing.T, folder string) {
 	t.Helper()
 
-	for name, machine := range map[string]elf.Machine{"rebound-linux-amd64": elf.EM_X86_64, "rebound-linux-arm64": elf.EM_AARCH64} {
+	for name, machine := range map[string]elf.Machine{
+		"rebound-linux-amd64": elf.EM_X86_64, "rebound-linux-arm64": elf.EM_AARCH64,
+		"rebound-coordinator-linux-amd64": elf.EM_X86_64, "rebound-coordinator-linux-arm64": elf.EM_AARCH64,
+	} {
 		info, err := os.Stat(filepath.Join(folder, name))
 		require.NoError(t, err)
 		assert.Equal(t, os.FileMode(0o111), info.Mode().Perm()&0o111, name)

@@ -31,8 +31,8 @@ var manifests = []struct{ platform, file string }{
 	{"systemd", "rebound.service"},
 }
 
-// render writes what the binary of this machine prints for each platform.
-func render(ctx context.Context, reference name.Tag, folder string) error {
+// renderNodes writes what rebound's binary of this machine prints for each platform.
+func renderNodes(ctx context.Context, _ Options, reference name.Tag, folder string) error {
 	for _, manifest := range manifests {
 		args := []string{"manifest", "--platform", manifest.platform}
 
@@ -41,7 +41,7 @@ func render(ctx context.Context, reference name.Tag, folder string) error {
 			args = append(args, "--image", reference.Name())
 		}
 
-		text, err := output(ctx, command(ctx, filepath.Join(folder, host().Binary()), args...))
+		text, err := output(ctx, command(ctx, filepath.Join(folder, binaryName(reboundName, host())), args...))
 		if err != nil {
 			return fmt.Errorf("failed to render the manifest for %s: %w", manifest.platform, err)
 		}

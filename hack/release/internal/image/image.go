@@ -27,14 +27,17 @@ import (
 )
 
 const (
-	// Path is where the binary is in the image.
-	Path = "/rebound"
-	// User is root: the agent reads the kubelet's key.
-	User = "0:0"
-
 	binaryMode = 0o755
 	fileMode   = 0o644
 )
+
+// Entry is how a container starts the binary.
+type Entry struct {
+	// Path is where the binary is in the image, from the root on.
+	Path string
+	// User is whose process it is, as uid:gid.
+	User string
+}
 
 // Labels are what the image says of itself, with the keys of the OCI image specification. They are labels of its
 // configuration and annotations of its manifests.
@@ -57,8 +60,8 @@ func (labels Labels) plain() map[string]string {
 }
 
 // New is the image for one platform, of the binary in a file. Everything in it is dated created.
-func New(binary string, platform v1.Platform, labels Labels, created time.Time) (v1.Image, error) {
-	packed, err := pack(binary, created)
+func New(binary string, entry Entry, platform v1.Platform, labels Labels, created time.Time) (v1.Image, error) {
+	packed, err := pack(binary, entry, created)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +77,7 @@ func New(binary string, platform v1.Platform, labels Labels, created time.Time) 
 
 	image, err = mutate.Append(image, mutate.Addendum{
 		Layer:   layer,
-		History: v1.History{Created: v1.Time{Time: created}, CreatedBy: "COPY rebound " + Path},
+		History: v1.History{Created: v1.Time{Time: created}, CreatedBy: "COPY " + entry.Path[1:] + " " + entry.Path},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("failed to make the image of %q: %w", binary, err)
@@ -88,7 +91,7 @@ func New(binary string, platform v1.Platform, labels Labels, created time.Time) 
 	config = config.DeepCopy()
 	config.OS, config.Architecture, config.Variant = platform.OS, platform.Architecture, platform.Variant
 	config.Created = v1.Time{Time: created}
-	config.Config = v1.Config{Entrypoint: []string{Path}, User: User, WorkingDir: "/", Labels: labels.plain()}
+	config.Config = v1.Config{Entrypoint: []string{entry.Path}, User: entry.User, WorkingDir: "/", Labels: labels.plain()}
 
 	if image, err = mutate.ConfigFile(image, config); err != nil {
 		return nil, fmt.Errorf("failed to configure the image of %q: %w", binary, err)
@@ -98,7 +101,7 @@ func New(binary string, platform v1.Platform, labels Labels, created time.Time) 
 }
 
 // pack is a layer with nothing but the binary.
-func pack(binary string, created time.Time) ([]byte, error) {
+func pack(binary string, entry Entry, created time.Time) ([]byte, error) {
 	content, err := os.ReadFile(binary)
 	if err != nil {
 		return nil, fmt.Errorf("failed to read binary: %w", err)
@@ -108,7 +111,7 @@ func pack(binary string, created time.Time) ([]byte, error) {
 
 	archive := tar.NewWriter(&packed)
 
-	if err = writeFile(archive, Path[1:], content, binaryMode, created); err == nil {
+	if err = writeFile(archive, entry.Path[1:], content, binaryMode, created); err == nil {
 		err = archive.Close()
 	}
 

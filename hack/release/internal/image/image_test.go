@@ -42,6 +42,7 @@ var (
 		"org.opencontainers.image.revision": labels.Revision,
 		"org.opencontainers.image.licenses": labels.Licenses,
 	}
+	entry         = image.Entry{Path: "/rebound", User: "65532:65532"}
 	architectures = []string{"amd64", "arm64"}
 )
 
@@ -159,7 +160,7 @@ func TestSameBytesAgain(t *testing.T) {
 func TestNoBinary(t *testing.T) {
 	t.Parallel()
 
-	_, err := image.New(filepath.Join(t.TempDir(), "away"), v1.Platform{OS: "linux"}, labels, created)
+	_, err := image.New(filepath.Join(t.TempDir(), "away"), entry, v1.Platform{OS: "linux"}, labels, created)
 	assert.ErrorContains(t, err, "failed to read binary")
 }
 
@@ -174,7 +175,7 @@ func assertImage(t *testing.T, one v1.Image, architecture string) {
 	assert.Equal(t, "linux", config.OS)
 	assert.Equal(t, architecture, config.Architecture)
 	assert.Equal(t, created, config.Created.Time)
-	assert.Equal(t, v1.Config{Entrypoint: []string{"/rebound"}, User: "0:0", WorkingDir: "/", Labels: plain}, config.Config)
+	assert.Equal(t, v1.Config{Entrypoint: []string{"/rebound"}, User: "65532:65532", WorkingDir: "/", Labels: plain}, config.Config)
 
 	files := mutate.Extract(one)
 	defer func() { assert.NoError(t, files.Close()) }()
@@ -210,7 +211,7 @@ func writeAll(t *testing.T, folder string, reference name.Tag) v1.ImageIndex {
 		binary := filepath.Join(t.TempDir(), "rebound")
 		require.NoError(t, os.WriteFile(binary, []byte(standIn(architecture)), 0o600))
 
-		one, err := image.New(binary, v1.Platform{OS: "linux", Architecture: architecture}, labels, created)
+		one, err := image.New(binary, entry, v1.Platform{OS: "linux", Architecture: architecture}, labels, created)
 		require.NoError(t, err)
 		require.NoError(t, image.WriteArchive(filepath.Join(folder, architecture+".tar"), reference, one))
 

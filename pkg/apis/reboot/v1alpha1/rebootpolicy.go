@@ -81,7 +81,6 @@ type RebootPolicySpec struct {
 	// +kubebuilder:default="1h"
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s')",message="must be a duration, as 1h30m"
 	Cooldown metav1.Duration `json:"cooldown,omitempty"`
 }
@@ -146,8 +145,7 @@ type Drain struct {
 	// +kubebuilder:default="5m"
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
-	// +kubebuilder:validation:XValidation:rule="duration(self) > duration('0s')",message="must be greater than 0: a drain without an end blocks every other reboot"
+	// +kubebuilder:validation:XValidation:rule="duration(self) > duration('0s')",message="must be a duration, as 5m, and greater than 0: a drain without an end blocks every other reboot"
 	Timeout metav1.Duration `json:"timeout,omitempty"`
 	// GracePeriodSeconds takes the place of the pods' own terminationGracePeriodSeconds.
 	//
@@ -165,7 +163,6 @@ type Drain struct {
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s')",message="must be a duration, as 1h30m"
 	SkipPodsDeletingLongerThan *metav1.Duration `json:"skipPodsDeletingLongerThan,omitempty"`
 	// OnBlocked is what happens if pods are left after Timeout.
@@ -178,7 +175,6 @@ type Drain struct {
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s')",message="must be a duration, as 1h30m"
 	ForceAfter *metav1.Duration `json:"forceAfter,omitempty"`
 }
@@ -208,7 +204,6 @@ type Reboot struct {
 	// +kubebuilder:default="0s"
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s')",message="must be a duration, as 1h30m"
 	Delay metav1.Duration `json:"delay,omitempty"`
 	// Timeout is how long a node may take to come back before that is reported. It keeps its slot all the same: it is down.
@@ -217,8 +212,7 @@ type Reboot struct {
 	// +kubebuilder:default="15m"
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
-	// +kubebuilder:validation:XValidation:rule="duration(self) > duration('0s')",message="must be greater than 0"
+	// +kubebuilder:validation:XValidation:rule="duration(self) > duration('0s')",message="must be a duration, as 15m, and greater than 0"
 	Timeout metav1.Duration `json:"timeout,omitempty"`
 }
 
@@ -230,7 +224,6 @@ type Gates struct {
 	// +kubebuilder:default="30s"
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s')",message="must be a duration, as 1h30m"
 	Settle metav1.Duration `json:"settle,omitempty"`
 	// NodeConditions are conditions that the node must have, before its reboot begins and again before it counts as back.

@@ -1,0 +1,266 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package talos_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/siderolabs/talos/pkg/machinery/api/machine"
+	"github.com/siderolabs/talos/pkg/machinery/role"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/talos-rebound/rebound/internal/talosapi"
+)
+
+func TestOnlyTheNodeNamedReboots(t *testing.T) {
+	t.Parallel()
+
+	cluster := newCluster(t)
+
+	for _, roles := range []role.Set{operator, admin} {
+		client := cluster.client(t, roles)
+
+		require.NoError(t, client.Check(deadline(t), second))
+		assert.Empty(t, cluster.rebooted(), "a check changes nothing")
+
+		require.NoError(t, client.Reboot(deadline(t), second))
+		assert.Equal(t, []string{second}, cluster.rebooted())
+	}
+}
+
+func TestWithoutTheRoleNothingReboots(t *testing.T) {
+	t.Parallel()
+
+	cluster := newCluster(t)
+
+	for _, roles := range []role.Set{reader, {}, role.MakeSet(role.EtcdBackup), role.MakeSet(role.Impersonator)} {
+		client := cluster.client(t, roles)
+
+		assertRefused(t, client.Reboot(deadline(t), second), `failed to reboot "10.5.0.3": not authorized`)
+		assertRefused(t, client.Check(deadline(t), second), "rebooting takes os:operator or os:admin")
+	}
+
+	assert.Empty(t, cluster.rebooted())
+}
+
+func TestACheckFindsTheRoleMissingFirst(t *testing.T) {
+	t.Parallel()
+
+	cluster := newCluster(t)
+
+	assertRefused(t, cluster.client(t, reader).Check(deadline(t), second),
+		`failed to check the Talos API of "10.5.0.3": context "lab" of talosconfig "`+cluster.path+`": it has the roles ["os:reader"]`)
+}
+
+func TestOnlyAddressesOfOneNodeAreUsed(t *testing.T) {
+	t.Parallel()
+
+	cluster := newCluster(t)
+	client := cluster.client(t, admin)
+
+	for node, says := range map[string]string{
+		"":                  "it is no IP address",
+		" ":                 "it is no IP address",
+		"endpoint":          "it is no IP address",
+		"10.5.0.2,10.5.0.3": "it is no IP address",
+		"10.5.0.2:50000":    "it is no IP address",
+		"127.0.0.1":         "it is not the address of one node",
+		"::1":               "it is not the address of one node",
+		"::ffff:127.0.0.1":  "it is not the address of one node",
+		"0.0.0.0":           "it is not the address of one node",
+		"::":                "it is not the address of one node",
+		"224.0.0.1":         "it is not the address of one node",
+	} {
+		assertRefused(t, client.Reboot(deadline(t), node), says)
+		assertRefused(t, client.Check(deadline(t), node), says)
+		assertRefused(t, client.EtcdHealth(deadline(t), []string{node}), says)
+	}
+
+	assert.Empty(t, cluster.rebooted())
+}
+
+func TestANoOfTheServerIsARefusal(t *testing.T) {
+	t.Parallel()
+
+	cluster := newCluster(t)
+	client := cluster.client(t, admin)
+
+	for code, refused := range map[codes.Code]bool{
+		codes.PermissionDenied:   true,
+		codes.Unauthenticated:    true,
+		codes.Unimplemented:      true,
+		codes.InvalidArgument:    true,
+		codes.NotFound:           true,
+		codes.FailedPrecondition: true,
+		codes.Unavailable:        false,
+		codes.Unknown:            false,
+		codes.Internal:           false,
+		codes.Aborted:            false,
+		codes.DeadlineExceeded:   false,
+		codes.Canceled:           false,
+		codes.ResourceExhausted:  false,
+	} {
+		cluster.Node(second).Configure(t, func(config *talosapi.MachineConfig) {
+			config.Reboot = func(machine.RebootRequest_Mode) error {
+				return status.Error(code, "remote error: tls: the words\n\x1b[1mof "+code.String())
+			}
+		})
+
+		err, says := client.Reboot(deadline(t), second), "remote error: tls: the words  [1mof "+code.String()
+
+		if refused {
+			assertRefused(t, err, says)
+		} else {
+			assertUnknown(t, err, says)
+		}
+	}
+}
+
+func TestAnEndpointOfAWorkerRefuses(t *testing.T) {
+	t.Parallel()
+
+	cluster := newCluster(t)
+
+	worker, err := talosapi.Listen(talosapi.EndpointConfig{
+		Address: "127.0.0.1:0", Authority: cluster.Authority, Local: cluster.Node(second).Target(),
+	})
+	require.NoError(t, err)
+
+	defer worker.Close() //nolint:errcheck // the test is over
+
+	config := cluster.config(t, admin)
+	config.Contexts["lab"].Endpoints = []string{worker.Address()}
+
+	assertRefused(t, cluster.clientOf(t, config).Reboot(deadline(t), second), "no request forwarding")
+	assert.Empty(t, cluster.rebooted())
+}
+
+func TestANodeThatDoesNotAnswerIsUnknown(t *testing.T) {
+	t.Parallel()
+
+	cluster := newCluster(t)
+	client := cluster.client(t, operator)
+
+	cluster.Node(first).Hang(t)
+	cluster.Node(second).Stop()
+
+	for _, call := range []func(context.Context, string) error{client.WithTimeout(soon).Reboot, client.WithTimeout(soon).Check} {
+		start := time.Now()
+
+		assertUnknown(t, call(deadline(t), first), `"10.5.0.2": no answer within 2s`)
+		assert.Less(t, time.Since(start), 3*soon)
+
+		assertUnknown(t, call(deadline(t), second), "connect: no such file or directory")
+		assertUnknown(t, call(deadline(t), unknown), "no such host")
+	}
+
+	require.NoError(t, client.Reboot(deadline(t), third))
+	assert.Equal(t, []string{third}, cluster.rebooted())
+}
+
+func TestACallEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+
+	cluster := newCluster(t)
+	client := cluster.client(t, operator)
+	lost := errors.New("leadership lost")
+
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(lost)
+
+	for _, err := range []error{client.Reboot(ctx, first), client.Check(ctx, first), client.EtcdHealth(ctx, []string{first})} {
+		assert.ErrorIs(t, err, lost)
+		assertUnsent(t, err, "leadership lost")
+	}
+
+	assert.Empty(t, cluster.rebooted(), "nothing is sent any more")
+
+	asked, release := make(chan struct{}), make(chan struct{})
+
+	cluster.Node(first).Configure(t, func(config *talosapi.MachineConfig) {
+		config.Reboot = func(machine.RebootRequest_Mode) error {
+			close(asked)
+			<-release
+
+			return nil
+		}
+	})
+
+	defer close(release)
+
+	ctx, cancel = context.WithCancelCause(t.Context())
+	defer cancel(nil)
+
+	go func() {
+		<-asked
+		cancel(lost)
+	}()
+
+	err := client.Reboot(ctx, first)
+	assert.ErrorIs(t, err, lost)
+	assertUnknown(t, err, "leadership lost")
+}
+
+func TestARebootIsAskedForOnce(t *testing.T) {
+	t.Parallel()
+
+	cluster := newCluster(t)
+	asked, release := make(chan struct{}, 10), make(chan struct{})
+
+	cluster.Node(first).Configure(t, func(config *talosapi.MachineConfig) {
+		config.Reboot = func(machine.RebootRequest_Mode) error {
+			asked <- struct{}{}
+			<-release
+
+			return nil
+		}
+	})
+
+	gone := make(chan struct{})
+
+	go func() {
+		defer close(gone)
+
+		<-asked
+		cluster.Node(first).Stop()
+	}()
+
+	assertUnknown(t, cluster.client(t, operator).Reboot(deadline(t), first), `failed to reboot "10.5.0.2": `)
+	close(release)
+	<-gone
+
+	assert.Empty(t, asked)
+}
+
+func TestAnEndpointThatIsAwayHearsOfNothing(t *testing.T) {
+	t.Parallel()
+
+	cluster := newCluster(t)
+
+	// It takes connections and says nothing.
+	silent, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it is there at once
+	require.NoError(t, err)
+
+	defer silent.Close() //nolint:errcheck // the test is over
+
+	config := cluster.config(t, operator)
+
+	config.Contexts["lab"].Endpoints = []string{"127.0.0.1:1"}
+	assertUnsent(t, cluster.clientOf(t, config).Reboot(deadline(t), first), "connection refused")
+
+	config.Contexts["lab"].Endpoints = []string{silent.Addr().String()}
+	assertUnsent(t, cluster.clientOf(t, config).WithTimeout(soon).Reboot(deadline(t), first), "no answer within 2s")
+
+	config.Contexts["lab"].Endpoints = []string{"127.0.0.1:1", silent.Addr().String(), cluster.Endpoint()}
+	require.NoError(t, cluster.clientOf(t, config).Reboot(deadline(t), first), "one endpoint is enough")
+	assert.Equal(t, []string{first}, cluster.rebooted())
+}
