@@ -22,12 +22,13 @@ import (
 	"github.com/talos-rebound/rebound/hack/lab/lab"
 )
 
+// Account is the identity of kured.
+var Account = lab.ServiceAccount{Namespace: metav1.NamespaceSystem, Name: Name}
+
 const (
 	// Name is that of everything of kured's in the cluster: by default it looks for
 	// a DaemonSet of this name, an annotation on which is its lock.
 	Name = "kured"
-	// LockAnnotation is where it says who holds the lock.
-	LockAnnotation = "weave.works/kured-node-lock"
 
 	// tokenLifetime is longer than any run.
 	tokenLifetime = 24 * time.Hour

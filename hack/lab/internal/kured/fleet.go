@@ -92,7 +92,7 @@ func (fleet *Fleet) Close() error {
 	fleet.mu.Lock()
 	defer fleet.mu.Unlock()
 
-	var errs []error
+	errs := make([]error, 0, len(fleet.processes))
 
 	for _, running := range fleet.processes {
 		// Kured has no part that runs at its end.

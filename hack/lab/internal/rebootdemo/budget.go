@@ -10,13 +10,9 @@ import (
 	"fmt"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 	watchtools "k8s.io/client-go/tools/watch"
@@ -30,32 +26,12 @@ const protected = "database"
 
 // protect puts a pod on the worker that no eviction may take away.
 func (t *telling) protect(ctx context.Context) error {
-	meta := metav1.ObjectMeta{Namespace: metav1.NamespaceDefault, Name: protected}
-	selector := &metav1.LabelSelector{MatchLabels: map[string]string{"app": protected}}
-
-	deployment := &appsv1.Deployment{ObjectMeta: meta, Spec: appsv1.DeploymentSpec{
-		Selector: selector,
-		Template: corev1.PodTemplateSpec{
-			ObjectMeta: metav1.ObjectMeta{Labels: selector.MatchLabels},
-			Spec: corev1.PodSpec{
-				NodeSelector:                  map[string]string{corev1.LabelHostname: worker},
-				TerminationGracePeriodSeconds: new(int64(1)),
-				AutomountServiceAccountToken:  new(false),
-				Containers:                    []corev1.Container{{Name: protected, Image: "registry.k8s.io/pause:3.10"}},
-			},
-		},
-	}}
-
-	if _, err := t.cluster.Client().AppsV1().Deployments(meta.Namespace).Create(ctx, deployment, metav1.CreateOptions{}); err != nil {
-		return fmt.Errorf("failed to create Deployment %q: %w", protected, err)
-	}
-
-	budget := &policyv1.PodDisruptionBudget{ObjectMeta: meta, Spec: policyv1.PodDisruptionBudgetSpec{
-		Selector: selector, MaxUnavailable: new(intstr.FromInt32(0)),
-	}}
-
-	if _, err := t.cluster.Client().PolicyV1().PodDisruptionBudgets(meta.Namespace).Create(ctx, budget, metav1.CreateOptions{}); err != nil {
-		return fmt.Errorf("failed to create PodDisruptionBudget %q: %w", protected, err)
+	err := t.cluster.Apply(ctx,
+		lab.Deployment(metav1.NamespaceDefault, protected, 1, lab.OnNode(worker)),
+		lab.DisruptionBudget(metav1.NamespaceDefault, protected, 0),
+	)
+	if err != nil {
+		return err
 	}
 
 	return awaitProtected(ctx, t.cluster)
@@ -82,11 +58,5 @@ func awaitProtected(ctx context.Context, cluster *lab.Lab) error {
 func (t *telling) free(ctx context.Context) error {
 	t.freed = time.Now()
 
-	_, err := t.cluster.Client().PolicyV1().PodDisruptionBudgets(metav1.NamespaceDefault).
-		Patch(ctx, protected, types.MergePatchType, []byte(`{"spec":{"maxUnavailable":1}}`), metav1.PatchOptions{})
-	if err != nil {
-		return fmt.Errorf("failed to free PodDisruptionBudget %q: %w", protected, err)
-	}
-
-	return nil
+	return t.cluster.Apply(ctx, lab.DisruptionBudget(metav1.NamespaceDefault, protected, 1))
 }

@@ -7,19 +7,9 @@ package rebootdemo
 import (
 	"slices"
 	"time"
+
+	"github.com/talos-rebound/rebound/hack/lab/lab"
 )
-
-// Observation is what a Node object said from a moment on.
-type Observation struct {
-	At       time.Time
-	Node     string
-	BootID   string
-	Ready    bool
-	Cordoned bool
-}
-
-// unavailable says whether the node could not be given a pod.
-func (o Observation) unavailable() bool { return o.Cordoned || !o.Ready }
 
 // State is what a node is about, seen from outside.
 type State string
@@ -66,59 +56,59 @@ func (course *Course) goes(ended time.Time) time.Time {
 	return ended
 }
 
-// state is what an observation says about a node that had the boot id before.
-func (o Observation) state(before string) State {
-	rebooted := o.BootID != before
+// stateOf is what a sight says about a node that had the boot id before.
+func stateOf(sight lab.NodeSight, before string) State {
+	rebooted := sight.BootID != before
 
 	switch {
-	case !o.Ready:
+	case !sight.Ready:
 		return StateDown
-	case rebooted && o.Cordoned:
+	case rebooted && sight.Unschedulable:
 		return StateBack
 	case rebooted:
 		return StateDone
-	case o.Cordoned:
+	case sight.Unschedulable:
 		return StateDraining
 	default:
 		return StateWaiting
 	}
 }
 
-// courseOf is the way of a node until end, from what was observed of it in its
-// order. What was seen before it asked says where it began.
-func courseOf(node string, all []Observation, asked, end time.Time) Course {
+// courseOf is the way of a node until end, from what was seen of all nodes in
+// its order. What was seen before it asked says where it began.
+func courseOf(node string, all []lab.NodeSight, asked, end time.Time) Course {
 	course := Course{Node: node}
 
-	seen := slices.DeleteFunc(slices.Clone(all), func(o Observation) bool { return o.Node != node || o.At.After(end) })
+	seen := slices.DeleteFunc(slices.Clone(all), func(sight lab.NodeSight) bool { return sight.Node != node || sight.At.After(end) })
 	if len(seen) == 0 {
 		return course
 	}
 
 	before := seen[0].BootID
 
-	for i, o := range seen {
+	for i, sight := range seen {
 		until := end
 		if i+1 < len(seen) {
 			until = seen[i+1].At
 		}
 
-		if !o.At.After(asked) {
-			before = o.BootID
+		if !sight.At.After(asked) {
+			before = sight.BootID
 		}
 
 		if !until.After(asked) {
 			continue
 		}
 
-		course.add(o, before, maxTime(o.At, asked), until)
+		course.add(sight, before, maxTime(sight.At, asked), until)
 	}
 
 	return course
 }
 
-// add adds what an observation says of the time between.
-func (course *Course) add(o Observation, before string, from, to time.Time) {
-	state := o.state(before)
+// add adds what a sight says of the time between.
+func (course *Course) add(sight lab.NodeSight, before string, from, to time.Time) {
+	state := stateOf(sight, before)
 
 	if n := len(course.Stretches); n > 0 && course.Stretches[n-1].State == state {
 		course.Stretches[n-1].To = to
@@ -126,48 +116,19 @@ func (course *Course) add(o Observation, before string, from, to time.Time) {
 		course.Stretches = append(course.Stretches, Stretch{State: state, From: from, To: to})
 	}
 
-	if o.Cordoned {
+	if sight.Unschedulable {
 		course.Cordoned += to.Sub(from)
 		course.Started = first(course.Started, from)
 	}
 
-	if o.BootID != before {
+	if sight.BootID != before {
 		course.Rebooted = first(course.Rebooted, from)
 	} else if state == StateDown {
 		course.Down = first(course.Down, from)
 	}
 }
 
-// maxUnavailable is how many of the nodes were unavailable at the same time, at
-// most, from the moment on.
-func maxUnavailable(all []Observation, from time.Time) int {
-	var (
-		most int
-		now  = map[string]bool{}
-	)
-
-	for i, o := range all {
-		now[o.Node] = o.unavailable()
-
-		// What several nodes said before counts from the moment on.
-		if i+1 < len(all) && !all[i+1].At.After(from) {
-			continue
-		}
-
-		count := 0
-
-		for _, unavailable := range now {
-			if unavailable {
-				count++
-			}
-		}
-
-		most = max(most, count)
-	}
-
-	return most
-}
-
+// first is the moment that is known, or else the next one.
 func first(known, next time.Time) time.Time {
 	if known.IsZero() {
 		return next

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"github.com/talos-rebound/rebound/hack/lab/internal/rebootdemo"
+	"github.com/talos-rebound/rebound/hack/lab/lab"
 )
 
 var asked = time.Date(2026, 3, 14, 3, 0, 0, 0, time.UTC)
@@ -30,21 +31,21 @@ const (
 	unrelatedNode = "control-plane-a"
 )
 
-func says(seconds int, status, boot string) rebootdemo.Observation {
-	return rebootdemo.Observation{
+func says(seconds int, status, boot string) lab.NodeSight {
+	return lab.NodeSight{
 		At: at(seconds), Node: observedNode, BootID: boot,
-		Ready:    status == ready || status == cordoned,
-		Cordoned: status == cordoned || status == cordonedAway,
+		Ready:         status == ready || status == cordoned,
+		Unschedulable: status == cordoned || status == cordonedAway,
 	}
 }
 
 func TestCourseFollowsTheStatesOfANode(t *testing.T) {
 	t.Parallel()
 
-	course := rebootdemo.CourseOf(observedNode, []rebootdemo.Observation{
+	course := rebootdemo.CourseOf(observedNode, []lab.NodeSight{
 		says(-90, notReady, "before"),
 		says(-80, ready, firstBoot),
-		{At: at(1), Node: unrelatedNode, Cordoned: true},
+		{At: at(1), Node: unrelatedNode, Unschedulable: true},
 		says(3, cordoned, firstBoot),
 		says(5, cordonedAway, firstBoot),
 		says(9, cordonedAway, secondBoot),
@@ -69,7 +70,7 @@ func TestCourseFollowsTheStatesOfANode(t *testing.T) {
 func TestCourseGoesBackWhenANodeIsGivenBack(t *testing.T) {
 	t.Parallel()
 
-	course := rebootdemo.CourseOf(observedNode, []rebootdemo.Observation{
+	course := rebootdemo.CourseOf(observedNode, []lab.NodeSight{
 		says(-1, ready, firstBoot),
 		says(2, cordoned, firstBoot),
 		says(12, ready, firstBoot),
@@ -91,32 +92,5 @@ func TestCourseGoesBackWhenANodeIsGivenBack(t *testing.T) {
 func TestNodeThatWasNeverSeenHasNoCourse(t *testing.T) {
 	t.Parallel()
 
-	assert.Equal(t, rebootdemo.Course{Node: "nobody"}, rebootdemo.CourseOf("nobody", []rebootdemo.Observation{says(0, ready, firstBoot)}, asked, at(60)))
-}
-
-func TestUnavailableNodesAreCountedAtTheSameTime(t *testing.T) {
-	t.Parallel()
-
-	other := func(seconds int, unavailable bool) rebootdemo.Observation {
-		return rebootdemo.Observation{At: at(seconds), Node: unrelatedNode, Ready: !unavailable}
-	}
-
-	for _, tc := range []struct {
-		name string
-		seen []rebootdemo.Observation
-		want int
-	}{
-		{"none", []rebootdemo.Observation{says(-1, ready, firstBoot), other(-1, false)}, 0},
-		{"one after the other", []rebootdemo.Observation{says(1, cordoned, firstBoot), says(5, ready, secondBoot), other(5, true)}, 1},
-		{"one that is both cordoned and down", []rebootdemo.Observation{says(1, cordoned, firstBoot), says(2, cordonedAway, firstBoot)}, 1},
-		{"two at once", []rebootdemo.Observation{says(1, cordoned, firstBoot), other(2, true), says(3, ready, firstBoot)}, 2},
-		{"two at once before they asked", []rebootdemo.Observation{says(-9, notReady, firstBoot), other(-9, true), says(-5, ready, firstBoot)}, 1},
-		{"one from before and one later", []rebootdemo.Observation{other(-9, true), says(4, cordoned, firstBoot)}, 2},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			t.Parallel()
-
-			assert.Equal(t, tc.want, rebootdemo.MaxUnavailable(tc.seen, asked))
-		})
-	}
+	assert.Equal(t, rebootdemo.Course{Node: "nobody"}, rebootdemo.CourseOf("nobody", []lab.NodeSight{says(0, ready, firstBoot)}, asked, at(60)))
 }

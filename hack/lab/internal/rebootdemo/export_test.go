@@ -6,11 +6,10 @@ package rebootdemo
 
 // What the tests of this package look at one by one.
 var (
-	CourseOf       = courseOf
-	MaxUnavailable = maxUnavailable
-	LongestWait    = longestWait
-	IsNext         = isNext
-	NewResult      = newResult
+	CourseOf    = courseOf
+	LongestWait = longestWait
+	IsNext      = isNext
+	NewResult   = newResult
 )
 
 // NodeNames are all nodes, the worker last.

@@ -79,6 +79,8 @@ func (k *kuredSystem) start(ctx context.Context, cluster *lab.Lab, notes *record
 // booted starts the kured of a node anew, as a kubelet does with its pod.
 func (k *kuredSystem) booted(node *lab.Node) error { return k.fleet.Start(node, sentinel(node)) }
 
+func (*kuredSystem) user() string { return kured.Account.User() }
+
 func (k *kuredSystem) close() error {
 	if k.fleet == nil {
 		return nil

@@ -4,44 +4,48 @@
 
 package rebootdemo
 
-import "github.com/talos-rebound/rebound/hack/lab/internal/show"
+import (
+	"github.com/talos-rebound/rebound/hack/lab/internal/show"
+	"github.com/talos-rebound/rebound/hack/lab/lab"
+)
 
 // narration tells of the nodes as it happens.
 type narration struct {
 	progress *show.Progress
-	// boots are those in which the nodes were seen first.
-	boots map[string]string
+	// boots are those in which the nodes were seen first, states what was told last.
+	boots  map[string]string
+	states map[string]State
 }
 
-func (n *narration) observed(next, last Observation) {
-	if last.Node == "" {
-		if n.boots == nil {
-			n.boots = map[string]string{}
-		}
+func newNarration(progress *show.Progress) *narration {
+	return &narration{progress: progress, boots: map[string]string{}, states: map[string]State{}}
+}
 
-		n.boots[next.Node] = next.BootID
+func (n *narration) saw(sight lab.NodeSight) {
+	node := sight.Node
+	if _, ok := n.boots[node]; !ok {
+		n.boots[node] = sight.BootID
+		n.states[node] = stateOf(sight, sight.BootID)
+	}
 
+	state := stateOf(sight, n.boots[node])
+	if state == n.states[node] {
 		return
 	}
 
-	before := n.boots[next.Node]
-	state := next.state(before)
-
-	if state == last.state(before) {
-		return
-	}
+	n.states[node] = state
 
 	switch state {
 	case StateWaiting:
-		n.progress.Node(next.Node, "in service again, and not rebooted")
+		n.progress.Node(node, "in service again, and not rebooted")
 	case StateDraining:
-		n.progress.Node(next.Node, "cordoned")
+		n.progress.Node(node, "cordoned")
 	case StateDown:
-		n.progress.Node(next.Node, "down")
+		n.progress.Node(node, "down")
 	case StateBack:
-		n.progress.Node(next.Node, "back in another boot, still cordoned")
+		n.progress.Node(node, "back in another boot, still cordoned")
 	case StateDone:
-		n.progress.Done(next.Node, "rebooted and in service")
+		n.progress.Done(node, "rebooted and in service")
 	}
 }
 

@@ -7,7 +7,6 @@ package rebootdemo
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -16,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 	watchtools "k8s.io/client-go/tools/watch"
@@ -26,10 +26,14 @@ import (
 )
 
 const (
+	// reasonNext is that of a NodeReboot which waits for nothing any more.
+	reasonNext = "Next"
 	// policyName is that of the one RebootPolicy. It has the defaults.
 	policyName = "all"
-	// agentStart bounds the time until every agent has said that it is there.
-	agentStart = time.Minute
+	// startLimit bounds the time until a coordinator leads and every agent is there,
+	// leaderInterval is how often the coordinators are asked.
+	startLimit     = time.Minute
+	leaderInterval = 100 * time.Millisecond
 )
 
 // replicas are the coordinator's, as its Deployment has them.
@@ -41,9 +45,10 @@ type reboundSystem struct {
 	// coordinator's manifests.
 	agent, coordinator, manifests string
 
-	cluster *lab.Lab
-	cancel  context.CancelFunc
-	watches sync.WaitGroup
+	cluster      *lab.Lab
+	coordinators []*lab.Coordinator
+	cancel       context.CancelFunc
+	watches      sync.WaitGroup
 }
 
 func (s *reboundSystem) nodeOptions() []lab.NodeOption {
@@ -72,9 +77,12 @@ func (s *reboundSystem) start(ctx context.Context, cluster *lab.Lab, notes *reco
 	s.note(ctx, notes)
 
 	for _, name := range replicas {
-		if _, err := cluster.AddCoordinator(ctx, name, lab.CoordinatorOptions{Binary: s.coordinator}); err != nil {
+		coordinator, err := cluster.AddCoordinator(ctx, name, lab.CoordinatorOptions{Binary: s.coordinator})
+		if err != nil {
 			return err
 		}
+
+		s.coordinators = append(s.coordinators, coordinator)
 	}
 
 	return nil
@@ -87,7 +95,7 @@ func (s *reboundSystem) note(ctx context.Context, notes *recorder) {
 	noted := func(object any) {
 		if reboot, ok := object.(*v1alpha1.NodeReboot); ok {
 			reason, message := "", ""
-			if reboot.Status.Phase == v1alpha1.PhasePending {
+			if reboot.Status.Phase == v1alpha1.PhasePending && reboot.Status.Reason != reasonNext {
 				reason, message = reboot.Status.Reason, reboot.Status.Message
 			}
 
@@ -107,12 +115,36 @@ func (s *reboundSystem) note(ctx context.Context, notes *recorder) {
 	s.watches.Go(func() { informer.RunWithContext(ctx) })
 }
 
-// awaitMoment waits until every agent has said in the present boot that it is
-// there. Nothing depends on who looks when.
+// awaitMoment waits until everybody is at rest: one replica leads, and every
+// agent has said in the present boot that it is there.
 func (s *reboundSystem) awaitMoment(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, agentStart, errors.New("not every agent was there in time"))
+	ctx, cancel := context.WithTimeoutCause(ctx, startLimit, fmt.Errorf("not all of rebound was there within %s", startLimit))
 	defer cancel()
 
+	if err := s.awaitLeader(ctx); err != nil {
+		return fmt.Errorf("failed to wait for a leader: %w", cmp.Or(context.Cause(ctx), err))
+	}
+
+	if err := s.awaitAgents(ctx); err != nil {
+		return fmt.Errorf("failed to wait for the agents: %w", cmp.Or(context.Cause(ctx), err))
+	}
+
+	return nil
+}
+
+func (s *reboundSystem) awaitLeader(ctx context.Context) error {
+	return wait.PollUntilContextCancel(ctx, leaderInterval, true, func(ctx context.Context) (bool, error) {
+		for _, coordinator := range s.coordinators {
+			if leads, err := coordinator.Leads(ctx); leads || err != nil {
+				return leads, err
+			}
+		}
+
+		return false, nil
+	})
+}
+
+func (s *reboundSystem) awaitAgents(ctx context.Context) error {
 	source := cache.NewListWatchFromClient(s.cluster.Client().CoreV1().RESTClient(), "nodes", metav1.NamespaceNone, fields.Everything())
 	there := map[string]struct{}{}
 
@@ -126,12 +158,11 @@ func (s *reboundSystem) awaitMoment(ctx context.Context) error {
 
 		return len(there) == len(nodeNames), nil
 	})
-	if err != nil {
-		return fmt.Errorf("failed to wait for the agents: %w", cmp.Or(context.Cause(ctx), err))
-	}
 
-	return nil
+	return err
 }
+
+func (*reboundSystem) user() string { return lab.CoordinatorAccount.User() }
 
 // booted has nothing to do: the kubelet has the agent as a static pod.
 func (*reboundSystem) booted(*lab.Node) error { return nil }

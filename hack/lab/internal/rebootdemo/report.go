@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/talos-rebound/rebound/hack/lab/internal/show"
+	"github.com/talos-rebound/rebound/hack/lab/lab"
 )
 
 // takeOver is the longest that the blocked node may take, from the moment at
@@ -54,6 +55,8 @@ type Result struct {
 	Title               string    `json:"-"`
 	Told                string    `json:"-"`
 	Asked, Freed, Ended time.Time `json:"-"`
+	// EvictionsRefused counts those that a budget did not allow.
+	EvictionsRefused int `json:"-"`
 }
 
 // NodeResult is how one node came through a run.
@@ -86,15 +89,15 @@ type Invariants struct {
 	DeletesPastBudget int `json:"deletesPastBudget"`
 }
 
-// newResult judges what was observed of the nodes.
-func newResult(observations []Observation, waits []Wait, asked, freed, ended time.Time) Result {
+// newResult judges what was seen of the nodes. The invariants are left out.
+func newResult(sights []lab.NodeSight, waits []Wait, asked, freed, ended time.Time) Result {
 	run := Result{Asked: asked, Freed: freed, Ended: ended}
 
 	for _, name := range nodeNames {
-		course := courseOf(name, observations, asked, ended)
+		course := courseOf(name, sights, asked, ended)
 		result := NodeResult{
 			Node: name, Role: roleOf(name), Rebooted: !course.Rebooted.IsZero(), SecondsCordoned: rounded(course.Cordoned),
-			Course: course, CordonedBlocked: courseOf(name, observations, asked, freed).Cordoned,
+			Course: course, CordonedBlocked: courseOf(name, sights, asked, freed).Cordoned,
 		}
 
 		if result.Rebooted {
@@ -104,8 +107,6 @@ func newResult(observations []Observation, waits []Wait, asked, freed, ended tim
 		result.Reason = longestWait(waits, name, asked, course.goes(ended))
 		run.Nodes = append(run.Nodes, result)
 	}
-
-	run.Invariants.MaxUnavailableSeen = maxUnavailable(observations, asked)
 
 	return run
 }

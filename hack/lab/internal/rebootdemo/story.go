@@ -8,12 +8,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/talos-rebound/rebound/hack/lab/internal/show"
 	"github.com/talos-rebound/rebound/hack/lab/lab"
@@ -45,6 +47,8 @@ type system interface {
 	awaitMoment(ctx context.Context) error
 	// booted is called when a node is there in another boot.
 	booted(node *lab.Node) error
+	// user is who it is to the API server.
+	user() string
 	// close ends it. It may be called without a start.
 	close() error
 }
@@ -67,6 +71,8 @@ type telling struct {
 	notes    *recorder
 
 	asked, freed, ended time.Time
+	// unavailable is how many nodes were at a time, at most.
+	unavailable int
 }
 
 // tell tells the story on a fresh lab, with what coordinates the reboots there.
@@ -93,9 +99,12 @@ func tell(ctx context.Context, system system, limits limits, progress *show.Prog
 		return Result{}, err
 	}
 
-	observations, waits := t.notes.seen()
+	records, err := cluster.Audit()
+	if err != nil {
+		return Result{}, err
+	}
 
-	return newResult(observations, waits, t.asked, t.freed, t.ended), nil
+	return t.result(records), nil
 }
 
 // populate adds the nodes, and what runs on them.
@@ -122,6 +131,13 @@ func (t *telling) populate(ctx context.Context) error {
 		return err
 	}
 
+	// It is what K3s says of its servers, all of which have etcd.
+	for _, name := range nodeNames[:len(nodeNames)-1] {
+		if err := t.cluster.Node(name).SetCondition(ctx, lab.EtcdVoterCondition, corev1.ConditionTrue, "MemberNotLearner"); err != nil {
+			return err
+		}
+	}
+
 	return t.protect(ctx)
 }
 
@@ -131,13 +147,12 @@ func (t *telling) observe(ctx context.Context, play func(ctx context.Context) er
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 
-	var wait func()
-
-	if t.notes, wait, err = record(ctx, t.cluster.Client(), &narration{progress: t.progress}); err != nil {
+	t.notes, err = record(ctx, t.cluster, newNarration(t.progress))
+	if err != nil {
 		return err
 	}
 
-	defer wait()
+	defer t.notes.witness.Wait()
 	defer cancel()
 
 	group, ctx := errgroup.WithContext(ctx)
@@ -154,21 +169,21 @@ func (t *telling) observe(ctx context.Context, play func(ctx context.Context) er
 
 // followBoots tells the system of every boot until ctx is done.
 func (t *telling) followBoots(ctx context.Context) error {
-	known := map[string]string{}
+	known, seen := map[string]string{}, 0
 
 	for {
 		var booted []string
 
-		err := t.notes.await(ctx, func(observations []Observation) bool {
-			for _, name := range nodeNames {
-				if o, ok := latest(observations, name); ok && o.BootID != known[name] {
-					if known[name] != "" {
-						booted = append(booted, name)
-					}
-
-					known[name] = o.BootID
+		err := t.notes.await(ctx, func(sights []lab.NodeSight) bool {
+			for _, sight := range sights[seen:] {
+				if known[sight.Node] != "" && known[sight.Node] != sight.BootID {
+					booted = append(booted, sight.Node)
 				}
+
+				known[sight.Node] = sight.BootID
 			}
+
+			seen = len(sights)
 
 			return len(booted) > 0
 		})
@@ -214,7 +229,7 @@ func (t *telling) play(ctx context.Context) error {
 		return err
 	}
 
-	t.ended = time.Now()
+	t.ended, t.unavailable = time.Now(), t.notes.witness.MaxUnavailable()
 
 	return nil
 }
@@ -242,9 +257,9 @@ func (t *telling) awaitDone(ctx context.Context, limit time.Duration, names []st
 	wait, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 
-	err := t.notes.await(wait, func(observations []Observation) bool {
+	err := t.notes.await(wait, func(sights []lab.NodeSight) bool {
 		return !slices.ContainsFunc(names, func(name string) bool {
-			stretches := courseOf(name, observations, t.asked, time.Now()).Stretches
+			stretches := courseOf(name, sights, t.asked, time.Now()).Stretches
 
 			return len(stretches) == 0 || stretches[len(stretches)-1].State != StateDone
 		})
@@ -254,4 +269,32 @@ func (t *telling) awaitDone(ctx context.Context, limit time.Duration, names []st
 	}
 
 	return nil
+}
+
+// result is how it went.
+func (t *telling) result(records []lab.AuditRecord) Result {
+	user := t.system.user()
+	result := newResult(t.notes.witness.Nodes(""), t.notes.why(), t.asked, t.freed, t.ended)
+
+	result.Invariants = Invariants{
+		MaxUnavailableSeen:    t.unavailable,
+		ForeignCordonsRemoved: len(lab.ForeignCordonsRemoved(records, user)),
+		DeletesPastBudget:     len(lab.DeletesPastBudget(records, user)),
+	}
+	result.EvictionsRefused = evictionsRefused(records, user)
+
+	return result
+}
+
+// evictionsRefused counts the evictions that a budget did not allow.
+func evictionsRefused(records []lab.AuditRecord, user string) int {
+	refused := 0
+
+	for _, record := range records {
+		if record.User == user && record.Resource == "pods" && record.Subresource == "eviction" && record.Code == http.StatusTooManyRequests {
+			refused++
+		}
+	}
+
+	return refused
 }

@@ -88,6 +88,7 @@ func (run Result) Summary() string {
 	}
 
 	return strings.Join(append(parts,
+		fmt.Sprintf("%d evictions refused", run.EvictionsRefused),
 		fmt.Sprintf("%d unavailable at a time", run.Invariants.MaxUnavailableSeen),
 		fmt.Sprintf("%d foreign cordons removed", run.Invariants.ForeignCordonsRemoved),
 		fmt.Sprintf("%d pods deleted past a budget", run.Invariants.DeletesPastBudget),
