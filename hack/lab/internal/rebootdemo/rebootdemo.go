@@ -69,6 +69,10 @@ func Run(ctx context.Context, options Options, w io.Writer) (err error) {
 		}
 	}
 
+	if _, err = os.Stat(options.Manifests); err != nil {
+		return fmt.Errorf("no manifests of the coordinator: %w: name their folder with --manifests", err)
+	}
+
 	// A folder that cannot be written to is better known before than after.
 	if err = show.OpenFolder(options.Out); err != nil {
 		return err
@@ -82,10 +86,6 @@ func Run(ctx context.Context, options Options, w io.Writer) (err error) {
 	defer func() { err = errors.Join(err, remove()) }()
 
 	report, err := tellAll(ctx, options, program, w)
-	if ctx.Err() != nil {
-		return errors.Join(errInterrupted, err)
-	}
-
 	if err != nil {
 		return err
 	}

@@ -62,6 +62,9 @@ type limits struct {
 	afterwards time.Duration
 }
 
+// epilogue is for how long the nodes are observed once the story is over.
+const epilogue = 3 * time.Second
+
 // telling is one telling of the story, on a lab of its own.
 type telling struct {
 	cluster  *lab.Lab
@@ -84,7 +87,14 @@ func tell(ctx context.Context, system system, limits limits, progress *show.Prog
 
 	t := &telling{cluster: cluster, system: system, limits: limits, progress: progress}
 
-	defer func() { err = errors.Join(err, t.system.close(), cluster.Close()) }()
+	defer func() {
+		if ctx.Err() != nil {
+			// What was going on when it was interrupted tells nothing.
+			err = errInterrupted
+		}
+
+		err = errors.Join(err, t.system.close(), cluster.Close())
+	}()
 
 	if err = t.populate(ctx); err != nil {
 		return Result{}, err
@@ -227,6 +237,13 @@ func (t *telling) play(ctx context.Context) error {
 
 	if err := t.awaitDone(ctx, t.limits.afterwards, nodeNames); err != nil {
 		return err
+	}
+
+	// What comes right after the end counts as well.
+	select {
+	case <-time.After(epilogue):
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 
 	t.ended, t.unavailable = time.Now(), t.notes.witness.MaxUnavailable()
