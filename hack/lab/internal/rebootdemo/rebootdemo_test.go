@@ -76,7 +76,7 @@ func TestDemoRebootsFourNodesAndReports(t *testing.T) {
 
 func TestInterruptedDemoLeavesNothingBehind(t *testing.T) {
 	// Socket paths are long, and the folder of a test is as well.
-	temp, err := os.MkdirTemp("", "reboots-")
+	temp, err := os.MkdirTemp("", "reboots-") //nolint:usetesting // as said
 	require.NoError(t, err)
 
 	t.Cleanup(func() { assert.NoError(t, os.RemoveAll(temp)) })
