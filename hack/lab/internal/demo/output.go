@@ -129,6 +129,7 @@ func (report *Report) Page(curve []byte) ([]byte, error) {
 	var page bytes.Buffer
 
 	err := pageTemplate.Execute(&page, map[string]any{
+		"Style":  show.PageStyle(),
 		"Report": report,
 		"Rows":   report.rows(),
 		"Curve":  template.HTML(curve), //nolint:gosec // drawn by the program itself

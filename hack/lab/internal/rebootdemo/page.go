@@ -36,6 +36,7 @@ func (report *Report) Page() ([]byte, error) {
 	var page bytes.Buffer
 
 	err := pageTemplate.Execute(&page, map[string]any{
+		"Style":             show.PageStyle(),
 		"KubernetesVersion": show.KubernetesVersion(),
 		"Date":              time.Now().Format("2 January 2006"),
 		"Err":               report.Check(),
