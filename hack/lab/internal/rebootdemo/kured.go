@@ -129,6 +129,10 @@ func (k *kuredSystem) awaitMoment(ctx context.Context) error {
 	}
 }
 
+func (*kuredSystem) moment() string {
+	return "every kured has looked once, which takes up to three minutes, and the one of " + worker + " is next"
+}
+
 // isNext says whether the node is the one whose last look is the longest ago,
 // and so the next to look: all of them look at the same intervals. It is false
 // until each has looked.

@@ -132,6 +132,8 @@ func (s *reboundSystem) awaitMoment(ctx context.Context) error {
 	return nil
 }
 
+func (*reboundSystem) moment() string { return "a coordinator leads and every agent is there" }
+
 func (s *reboundSystem) awaitLeader(ctx context.Context) error {
 	return wait.PollUntilContextCancel(ctx, leaderInterval, true, func(ctx context.Context) (bool, error) {
 		for _, coordinator := range s.coordinators {

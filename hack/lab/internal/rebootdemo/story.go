@@ -43,8 +43,9 @@ type system interface {
 	// start starts it on the nodes of the lab. From then on it may note why nodes
 	// wait, until it is closed.
 	start(ctx context.Context, cluster *lab.Lab, notes *recorder) error
-	// awaitMoment waits until the nodes may ask.
+	// awaitMoment waits until the nodes may ask, which is when moment is true.
 	awaitMoment(ctx context.Context) error
+	moment() string
 	// booted is called when a node is there in another boot.
 	booted(node *lab.Node) error
 	// user is who it is to the API server.
@@ -214,6 +215,8 @@ func (t *telling) play(ctx context.Context) error {
 	if err := t.system.start(ctx, t.cluster, t.notes); err != nil {
 		return err
 	}
+
+	t.progress.Say("waiting until %s", t.system.moment())
 
 	if err := t.system.awaitMoment(ctx); err != nil {
 		return err
