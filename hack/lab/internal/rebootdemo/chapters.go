@@ -43,7 +43,7 @@ func tellAll(ctx context.Context, options Options, program kured.Program, w io.W
 			return nil, err
 		}
 
-		run.Told = fmt.Sprintf("One process for each node, outside a pod, with %s. They look at their sentinels in turn, and all nodes ask when the worker's is next.", strings.Join(system.flags, " "))
+		run.Told = fmt.Sprintf("One process for each node, outside a pod, with %s. They look at their sentinels in turn, and all nodes ask a second before the worker's does.", strings.Join(system.flags, " "))
 		report.Peers = append(report.Peers, Peer{Name: kured.Name, Version: program.Version, Flags: system.flags, Result: run})
 	}
 

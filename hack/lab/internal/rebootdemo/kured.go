@@ -25,9 +25,12 @@ import (
 const (
 	kuredPeriod       = time.Minute
 	kuredDrainTimeout = 5 * time.Second
+	// kuredLead is how long before the worker's look the nodes ask, at most.
+	kuredLead = time.Second
 	// kuredStart is within which every kured has looked once. It does nothing for
-	// 30 to 90 s after its start, and then for half a period to one and a half.
-	kuredStart = 90*time.Second + 3*kuredPeriod/2 + 30*time.Second
+	// 30 to 90 s after its start, and then for half a period to one and a half. The
+	// look of the worker is up to a period after that.
+	kuredStart = 90*time.Second + 5*kuredPeriod/2 + 30*time.Second
 )
 
 // What kured writes, by which it is known what it is about (kured 1.23.0, cmd/kured/main.go).
@@ -114,14 +117,18 @@ func (k *kuredSystem) awaitMoment(ctx context.Context) error {
 
 	for {
 		k.mu.Lock()
-		changed, now := k.changed, isNext(worker, k.looked)
+		changed, now, soon := k.changed, isNext(worker, k.looked), k.looked[worker].Add(kuredPeriod-kuredLead)
 		k.mu.Unlock()
 
+		// Before all have looked, and while another is next, only a look changes anything.
+		var moment <-chan time.Time
 		if now {
-			return nil
+			moment = time.After(time.Until(soon))
 		}
 
 		select {
+		case <-moment:
+			return nil
 		case <-changed:
 		case <-ctx.Done():
 			return fmt.Errorf("failed to wait for kured: %w", context.Cause(ctx))
