@@ -41,6 +41,8 @@ type theater struct {
 	cluster     *lab.Lab
 	coordinator string
 	taken       sync.Mutex
+	// scenes is how many scenarios were played.
+	scenes int
 }
 
 var openTheater = sync.OnceValues(func() (*theater, error) {
@@ -64,12 +66,17 @@ var openTheater = sync.OnceValues(func() (*theater, error) {
 // theaterUsed says whether there is a theater to close.
 var theaterUsed atomic.Bool
 
-func closeTheater() error {
+// openTheaterIfUsed returns nil if no scenario was played.
+func openTheaterIfUsed() (*theater, error) {
 	if !theaterUsed.Load() {
-		return nil
+		return nil, nil //nolint:nilnil // as said
 	}
 
-	opened, err := openTheater()
+	return openTheater()
+}
+
+func closeTheater() error {
+	opened, err := openTheaterIfUsed()
 	if opened == nil {
 		return err
 	}
@@ -120,6 +127,8 @@ func newStage(t *testing.T, name string, replicas int, parts ...part) *stage {
 
 	opened.taken.Lock()
 	t.Cleanup(opened.taken.Unlock)
+
+	opened.scenes++
 
 	watch(t, opened.cluster)
 
