@@ -74,6 +74,10 @@ func (node *Node) SetComeback(comeback Comeback) {
 // notices within some seconds.
 func (node *Node) InstallNetwork() error { return node.config.Root.InstallNetwork() }
 
+// RemoveNetwork makes a node not Ready, within some seconds, until
+// InstallNetwork: its kubelet says so itself.
+func (node *Node) RemoveNetwork() error { return node.config.Root.RemoveNetwork() }
+
 // RequestReboot asks the machine to reboot by itself, as the node's logind and
 // its Talos API do. It returns before anything has happened.
 func (node *Node) RequestReboot() error { return node.signal(machine.SignalReboot) }

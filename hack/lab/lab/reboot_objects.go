@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apimachinery/pkg/types"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
@@ -104,6 +105,17 @@ func await[T interface {
 	}
 
 	return last, nil
+}
+
+// Discard deletes a NodeReboot, RebootPolicy or RebootBudget and what would keep
+// it, so that it is gone without a coordinator; none is fine.
+func (lab *Lab) Discard(ctx context.Context, resource, name string) error {
+	if err := lab.reboots.Patch(types.MergePatchType).Resource(resource).Name(name).
+		Body([]byte(`{"metadata":{"finalizers":null}}`)).Do(ctx).Error(); err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("failed to remove finalizers of %s %q: %w", resource, name, err)
+	}
+
+	return lab.Remove(ctx, resource, name)
 }
 
 // Remove deletes a NodeReboot, RebootPolicy or RebootBudget; none is fine.
