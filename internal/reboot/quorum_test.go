@@ -27,7 +27,7 @@ func TestAControlPlane(t *testing.T) {
 	t.Parallel()
 
 	etcd := func(problem string, ago time.Duration) func(*reboot.Facts) {
-		return talos("a", reboot.TalosAnswer{CheckedAt: now.Add(-ago), EtcdProblem: problem})
+		return talos(reboot.TalosAnswer{CheckedAt: now.Add(-ago), EtcdProblem: problem})
 	}
 
 	for _, tc := range []struct {
@@ -159,15 +159,15 @@ func TestAnEtcdThatIsNotWellIsLookedAtAgain(t *testing.T) {
 	t.Parallel()
 
 	decision := reboot.Plan(facts(talosAPI, controlPlane("a", runsTalos),
-		talos("a", reboot.TalosAnswer{CheckedAt: now.Add(-10 * time.Second), EtcdProblem: "no leader"})), now)
+		talos(reboot.TalosAnswer{CheckedAt: now.Add(-10 * time.Second), EtcdProblem: "no leader"})), now)
 	assert.Equal(t, 20*time.Second, again(decision))
 }
 
 func TestADrainedControlPlaneIsCheckedAgainBeforeItsGrant(t *testing.T) {
 	t.Parallel()
 
-	old := talos("a", reboot.TalosAnswer{CheckedAt: now.Add(-time.Minute)})
-	fresh := talos("a", reboot.TalosAnswer{CheckedAt: now})
+	old := talos(reboot.TalosAnswer{CheckedAt: now.Add(-time.Minute)})
+	fresh := talos(reboot.TalosAnswer{CheckedAt: now})
 	drained := given{talosAPI, in("a", reboot.PhaseDrained, 0), controlPlane("a", runsTalos), controlPlane("b", runsTalos)}
 
 	testPlan(t, append(drained, old), "Drained, finalizer, slot ua/1 Drained, checks a")
