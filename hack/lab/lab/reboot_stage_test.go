@@ -367,25 +367,28 @@ func (s *stage) ready(name string) []corev1.Pod {
 	})
 }
 
-// free lets all pods of a workload be disrupted, and waits for nothing: they may
+// app is the workload that a scenario is about.
+const app = "app"
+
+// free lets all pods of the application be disrupted, and waits for nothing: they may
 // be gone by the time at which that could be seen.
-func (s *stage) free(name string) {
+func (s *stage) free() {
 	s.t.Helper()
-	s.apply(lab.DisruptionBudget(s.name, name, 100))
+	s.apply(lab.DisruptionBudget(s.name, app, 100))
 }
 
-// limitDisruptions applies a PodDisruptionBudget for a workload, and waits until
-// the disruption controller has computed it.
-func (s *stage) limitDisruptions(name string, maxUnavailable, allowed int32) {
+// limitDisruptions applies a PodDisruptionBudget for the application, and waits
+// until the disruption controller has computed it.
+func (s *stage) limitDisruptions(maxUnavailable int32) {
 	s.t.Helper()
-	s.apply(lab.DisruptionBudget(s.name, name, maxUnavailable))
+	s.apply(lab.DisruptionBudget(s.name, app, maxUnavailable))
 
 	require.Eventually(s.t, func() bool {
-		budget, err := s.cluster.Client().PolicyV1().PodDisruptionBudgets(s.name).Get(s.ctx, name, metav1.GetOptions{})
+		budget, err := s.cluster.Client().PolicyV1().PodDisruptionBudgets(s.name).Get(s.ctx, app, metav1.GetOptions{})
 		require.NoError(s.t, err)
 
-		return budget.Status.ObservedGeneration == budget.Generation && budget.Status.DisruptionsAllowed == allowed
-	}, time.Minute, 50*time.Millisecond, "PodDisruptionBudget %q", name)
+		return budget.Status.ObservedGeneration == budget.Generation && budget.Status.DisruptionsAllowed == maxUnavailable
+	}, time.Minute, 50*time.Millisecond, "PodDisruptionBudget %q", app)
 }
 
 // awaitPhase waits until the node's reboot is in the phase and, if it is given,
