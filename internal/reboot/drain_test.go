@@ -211,6 +211,17 @@ func TestADrain(t *testing.T) {
 	}
 }
 
+func TestADrainNamesThePodsThatItWaitsFor(t *testing.T) {
+	t.Parallel()
+
+	message := func(pods ...reboot.Pod) string {
+		return reboot.Plan(facts(in("a", reboot.PhaseCordoned, time.Minute), runs(pods...)), now).Reboots["a"].Status.Message
+	}
+
+	assert.Equal(t, "3 pod(s) have yet to leave: shop/a, shop/b, shop/c", message(pod("c"), pod("b"), pod("a")))
+	assert.Equal(t, "4 pod(s) have yet to leave", message(pod("a"), pod("b"), pod("c"), pod("d")))
+}
+
 func TestADrainSaysWhatHoldsThePods(t *testing.T) {
 	t.Parallel()
 

@@ -168,20 +168,25 @@ func anyFacts() *rapid.Generator[reboot.Facts] {
 func TestPlanComesToRestOnAnyFacts(t *testing.T) {
 	t.Parallel()
 
-	rapid.Check(t, func(t *rapid.T) {
-		f := anyFacts().Draw(t, "facts")
+	rapid.Check(t, comesToRest)
+}
 
-		for range 20 {
-			decision := reboot.Plan(f, now)
-			if isPublished(&f, &decision) {
-				return
-			}
+func FuzzPlan(f *testing.F) { f.Fuzz(rapid.MakeFuzz(comesToRest)) }
 
-			f = publish(f, decision)
+func comesToRest(t *rapid.T) {
+	f := anyFacts().Draw(t, "facts")
+
+	for range 20 {
+		decision := reboot.Plan(f, now)
+		if isPublished(&f, &decision) {
+			return
 		}
 
-		t.Fatalf("there is always something to write: %q, %q, %q", told(reboot.Plan(f, now), "a"), told(reboot.Plan(f, now), "b"), told(reboot.Plan(f, now), "c"))
-	})
+		f = publish(f, decision)
+	}
+
+	decision := reboot.Plan(f, now)
+	t.Fatalf("there is always something to write: %q, %q, %q", told(decision, "a"), told(decision, "b"), told(decision, "c"))
 }
 
 func TestPlanIsAFunction(t *testing.T) {

@@ -465,14 +465,19 @@ func (c *coordinator) send(becomes outcome) {
 	}
 }
 
+// sendAll sends what is left of its pass.
+func (c *coordinator) sendAll() {
+	for len(c.requests) > 0 {
+		c.send(arrives)
+	}
+}
+
 // pass decides and sends everything. It returns the decision, and whether anything was written.
 func (c *coordinator) pass() (reboot.Decision, bool) {
 	before := c.server.version
 	decision := c.begin()
 
-	for len(c.requests) > 0 {
-		c.send(arrives)
-	}
+	c.sendAll()
 
 	return decision, c.server.version != before
 }

@@ -50,7 +50,7 @@ func (w *world) actions() map[string]func(*rapid.T) {
 func (w *world) check(t *rapid.T) {
 	w.history.check(w.server)
 
-	if len(w.broken) > 0 && !w.goesOnRegardless {
+	if len(w.broken) > 0 {
 		w.fail(t)
 	}
 }
@@ -92,6 +92,9 @@ func (w *world) drawWork(t *rapid.T) {
 // it, all kinds of things go on, and then it does the rest.
 func (w *world) drawTwoAtOnce(t *rapid.T) {
 	c := w.drawCoordinator(t)
+	if rapid.Bool().Draw(t, "knows everything") {
+		c.observeAll()
+	}
 
 	for range rapid.IntRange(0, 3).Draw(t, "news") {
 		w.drawNews(t, c)
@@ -104,19 +107,17 @@ func (w *world) drawTwoAtOnce(t *rapid.T) {
 	}
 
 	rest := c.requests
-	meanwhile := []func(*rapid.T){
-		w.drawWork, w.drawWork, w.drawWork, w.drawTime, w.drawNode, w.drawPerson, w.drawReboot, w.drawBudget, w.drawPods,
+	events := []func(*rapid.T){
+		func(*rapid.T) {}, w.drawTime, w.drawNode, w.drawPerson, w.drawReboot, w.drawReboot, w.drawBudget, w.drawBudget, w.drawPods,
 	}
 
-	for range rapid.IntRange(1, 3).Draw(t, "meanwhile") {
-		rapid.SampledFrom(meanwhile).Draw(t, "what")(t)
+	for range rapid.IntRange(1, 2).Draw(t, "meanwhile") {
+		rapid.SampledFrom(events).Draw(t, "what")(t)
+		w.drawWork(t)
 	}
 
 	c.requests = rest
-
-	for len(c.requests) > 0 && len(w.broken) == 0 {
-		c.send(arrives)
-	}
+	c.sendAll()
 }
 
 // drawDecision begins a pass on what the coordinator happens to know. What is left of the one before is dropped.
@@ -253,10 +254,16 @@ func (w *world) drawPerson(t *rapid.T) {
 		return
 	}
 
+	w.setUnschedulable(name, cordons)
+}
+
+func (w *world) setUnschedulable(name string, cordons bool) {
+	marked := w.nodes[name].value.CordonMark != ""
+
 	w.tell("a person sets unschedulable of %s: %t", name, cordons)
 	_, _ = change(w.server, w.nodes, name, 0, func(n *reboot.Node) { n.Unschedulable = cordons })
 
-	if cordons && node.value.CordonMark == "" {
+	if cordons && !marked {
 		w.history.foreign[name] = true
 	} else {
 		delete(w.history.foreign, name)
@@ -316,7 +323,7 @@ func (w *world) drawBudget(t *rapid.T) {
 	}
 
 	if w.budgets[budgetName].value.Paused {
-		set("not paused", func(b *reboot.Budget) { b.Paused = false })
+		w.pause(false)
 
 		return
 	}
@@ -329,7 +336,7 @@ func (w *world) drawBudget(t *rapid.T) {
 	case 2:
 		set("3 at a time", func(b *reboot.Budget) { b.MaxUnavailable = 3 })
 	case 3:
-		set("paused", func(b *reboot.Budget) { b.Paused = true })
+		w.pause(true)
 	case 4:
 		w.tell("a person deletes the RebootBudget")
 
@@ -343,6 +350,11 @@ func (w *world) drawBudget(t *rapid.T) {
 
 		delete(w.budgets, budgetName)
 	}
+}
+
+func (w *world) pause(paused bool) {
+	w.tell("a person changes the RebootBudget: paused: %t", paused)
+	_, _ = change(w.server, w.budgets, budgetName, 0, func(b *reboot.Budget) { b.Paused = paused })
 }
 
 func (w *world) drawPolicy(t *rapid.T) {

@@ -23,18 +23,14 @@ func TestWhateverHappensTheRulesHold(t *testing.T) {
 	t.Parallel()
 
 	for coordinators := 1; coordinators <= 3; coordinators++ {
-		t.Run(fmt.Sprintf("with %d coordinators", coordinators), func(t *testing.T) {
-			t.Parallel()
+		for _, nodes := range [][]string{{"w1"}, workers, controlPlanes, slices.Concat(controlPlanes, workers)} {
+			t.Run(fmt.Sprintf("with %d coordinators and %v", coordinators, nodes), func(t *testing.T) {
+				t.Parallel()
 
-			rapid.Check(t, func(t *rapid.T) { drawWorld(t, nothing, coordinators).tellStory(t) })
-		})
+				rapid.Check(t, func(t *rapid.T) { newWorld(nothing, coordinators, nodes...).tellStory(t) })
+			})
+		}
 	}
-}
-
-func drawWorld(t *rapid.T, without rule, coordinators int) *world {
-	nodes := rapid.SampledFrom([][]string{workers, controlPlanes, slices.Concat(controlPlanes, workers)}).Draw(t, "nodes")
-
-	return newWorld(without, coordinators, nodes...)
 }
 
 // tellStory begins with nodes that are waiting. A story that is made shorter has fewer of them.

@@ -58,10 +58,7 @@ func (m *machine) apiProblem() string {
 type world struct {
 	*server
 
-	without rule
-	// goesOnRegardless is whether a rule that does not hold is put on record only.
-	goesOnRegardless bool
-
+	without      rule
 	machines     map[string]*machine
 	coordinators []*coordinator
 	// underWay are requests that arrive later or never.

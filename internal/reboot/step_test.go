@@ -317,6 +317,16 @@ func TestUntilItIsGranted(t *testing.T) {
 				assert.Equal(t, phase, next.Status.Phase)
 			})
 		}
+
+		t.Run(tc.name+" and does not keep it from that", func(t *testing.T) {
+			t.Parallel()
+
+			f := facts(append(given{in("a", reboot.PhaseRestoring, 0)}, tc.facts...)...)
+			next := reboot.Plan(f, now).Reboots["a"]
+			_, exists := f.Nodes["a"]
+			assert.Equal(t, exists, next.Restore == "ua/1")
+			assert.Equal(t, exists, next.Status.Phase == reboot.PhaseRestoring)
+		})
 	}
 }
 

@@ -50,7 +50,7 @@ func Start(name Name, folder, log string, args ...string) (*Process, error) {
 	// is read by user agents.
 	cmd.Args[0] = string(name)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = folder, output, output
-	cmd.Env = append(os.Environ(), environment+"="+string(name))
+	cmd.Env = append(os.Environ(), Environ(name))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 
 	lifeline, err := cmd.StdinPipe()

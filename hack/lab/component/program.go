@@ -5,7 +5,10 @@
 package component
 
 import (
+	"bufio"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"runtime"
@@ -19,6 +22,12 @@ import (
 // Such a program does not know the lifeline of a component, so it is the kernel
 // that ends it, with SIGKILL, when the lab is gone.
 func StartProgram(path, folder, log string, env []string, args ...string) (*Process, error) {
+	return FollowProgram(nil, path, folder, log, env, args...)
+}
+
+// FollowProgram does the same, and gives say every line that the program writes,
+// as it comes. The program waits for say if that is slow.
+func FollowProgram(say func(line string), path, folder, log string, env []string, args ...string) (*Process, error) {
 	output, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("failed to open log of %q: %w", path, err)
@@ -27,6 +36,24 @@ func StartProgram(path, folder, log string, env []string, args ...string) (*Proc
 	cmd := exec.Command(path, args...) //nolint:noctx // the caller of Stop or Kill ends it
 	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.Env = folder, output, output, env
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+
+	follow := func() {}
+
+	if say != nil {
+		cmd.Stdout = nil
+
+		lines, err := cmd.StdoutPipe()
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("failed to read from %q: %w", path, err), output.Close())
+		}
+
+		cmd.Stderr = cmd.Stdout
+		follow = func() {
+			for scanner := bufio.NewScanner(io.TeeReader(lines, output)); scanner.Scan(); {
+				say(scanner.Text())
+			}
+		}
+	}
 
 	process := &Process{log: log, cmd: cmd, lifeline: output, ended: make(chan struct{})}
 	started := make(chan error, 1)
@@ -44,6 +71,8 @@ func StartProgram(path, folder, log string, env []string, args ...string) (*Proc
 		if err != nil {
 			return
 		}
+
+		follow()
 
 		process.err = cmd.Wait()
 		close(process.ended)

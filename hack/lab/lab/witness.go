@@ -56,6 +56,8 @@ type PhaseSight struct {
 // the order of the events. It takes no part in anything.
 type Witness struct {
 	ended sync.WaitGroup
+	// tell is given every sight of a node; nil for nobody.
+	tell func(NodeSight)
 
 	mu     sync.Mutex
 	nodes  []NodeSight
@@ -79,6 +81,20 @@ func (lab *Lab) Witness(ctx context.Context) (*Witness, error) {
 		witness.Wait()
 
 		return nil, fmt.Errorf("failed to watch nodes and reboots: %w", context.Cause(ctx))
+	}
+
+	return witness, nil
+}
+
+// WitnessNodes begins to watch the nodes alone, as Witness does. No CRDs need be
+// there. Every sight of a node is told as well, one after the other.
+func (lab *Lab) WitnessNodes(ctx context.Context, tell func(NodeSight)) (*Witness, error) {
+	witness := &Witness{tell: tell}
+
+	if !cache.WaitForCacheSync(ctx.Done(), observe(ctx, witness, lab.client.CoreV1().RESTClient(), "nodes", &corev1.Node{}, witness.seeNode)) {
+		witness.Wait()
+
+		return nil, fmt.Errorf("failed to watch nodes: %w", context.Cause(ctx))
 	}
 
 	return witness, nil
@@ -134,16 +150,23 @@ func (witness *Witness) seeNode(node *corev1.Node, gone bool) {
 		sight.Wanted = err == nil && report.Wanted && report.BootID == sight.BootID
 	}
 
+	if witness.keep(sight) && witness.tell != nil {
+		witness.tell(sight)
+	}
+}
+
+// keep writes a sight down unless it is like the one before: most changes of a
+// node are heartbeats.
+func (witness *Witness) keep(sight NodeSight) bool {
 	witness.mu.Lock()
 	defer witness.mu.Unlock()
 
-	// Most changes of a node are heartbeats.
 	for _, last := range slices.Backward(witness.nodes) {
 		if last.Node == sight.Node {
 			last.At = sight.At
 
 			if last == sight {
-				return
+				return false
 			}
 
 			break
@@ -151,6 +174,8 @@ func (witness *Witness) seeNode(node *corev1.Node, gone bool) {
 	}
 
 	witness.nodes = append(witness.nodes, sight)
+
+	return true
 }
 
 func (witness *Witness) seeReboot(reboot *v1alpha1.NodeReboot, gone bool) {

@@ -41,9 +41,9 @@ func (c *Config) validate() error {
 		return errors.New("--retry-period must be greater than 0")
 	case c.RenewDeadline <= c.RetryPeriod+c.RetryPeriod/5:
 		return fmt.Errorf("--renew-deadline %s must be more than 1.2 times --retry-period %s", c.RenewDeadline, c.RetryPeriod)
-	case c.LeaseDuration <= c.RenewDeadline:
-		return fmt.Errorf("--lease-duration %s must be longer than --renew-deadline %s, or two would work at once",
-			c.LeaseDuration, c.RenewDeadline)
+	case c.LeaseDuration <= c.RenewDeadline+c.RetryPeriod:
+		return fmt.Errorf("--lease-duration %s must be longer than --renew-deadline %s and --retry-period %s together, "+
+			"or two would work at once", c.LeaseDuration, c.RenewDeadline, c.RetryPeriod)
 	case c.Evictions < 1:
 		return errors.New("--parallel-evictions must be at least 1")
 	}

@@ -36,9 +36,7 @@ import (
 const (
 	// UserAgent is how the requests can be told in an audit log.
 	UserAgent = "rebound-coordinator"
-	// leaseName is the name of the Lease.
-	leaseName = "rebound-coordinator"
-	// checkTimeout bounds the first request.
+	// checkTimeout bounds the first requests.
 	checkTimeout = 30 * time.Second
 )
 
@@ -66,24 +64,9 @@ func Run(ctx context.Context, config Config) error {
 		return err
 	}
 
-	manager, err := ctrl.NewManager(restConfig, ctrl.Options{
-		Scheme:                        scheme,
-		Logger:                        zapr.NewLogger(config.Logger),
-		Cache:                         cacheOptions(),
-		LeaderElection:                config.LeaderElection,
-		LeaderElectionID:              leaseName,
-		LeaderElectionNamespace:       config.LeaseNamespace,
-		LeaderElectionReleaseOnCancel: true,
-		LeaseDuration:                 &config.LeaseDuration,
-		RenewDeadline:                 &config.RenewDeadline,
-		RetryPeriod:                   &config.RetryPeriod,
-		HealthProbeBindAddress:        config.Health,
-		Metrics:                       server.Options{BindAddress: config.Metrics},
-		// Tests run several in one process.
-		Controller: ctrlconfig.Controller{SkipNameValidation: new(true)},
-	})
+	manager, err := config.newManager(restConfig, scheme)
 	if err != nil {
-		return fmt.Errorf("failed to set up the coordinator: %w", err)
+		return err
 	}
 
 	if err = config.add(ctx, manager); err != nil {
@@ -91,6 +74,44 @@ func Run(ctx context.Context, config Config) error {
 	}
 
 	return manager.Start(ctx)
+}
+
+func (c *Config) newManager(restConfig *rest.Config, scheme *runtime.Scheme) (ctrl.Manager, error) {
+	options := ctrl.Options{
+		Scheme:                 scheme,
+		Logger:                 zapr.NewLogger(c.Logger),
+		Cache:                  cacheOptions(),
+		HealthProbeBindAddress: c.Health,
+		Metrics:                server.Options{BindAddress: c.Metrics},
+		// Tests run several in one process.
+		Controller: ctrlconfig.Controller{SkipNameValidation: new(true)},
+	}
+
+	var lock *lease
+
+	if c.LeaderElection {
+		var err error
+
+		if lock, err = c.newLease(restConfig); err != nil {
+			return nil, err
+		}
+
+		options.LeaderElection, options.LeaderElectionReleaseOnCancel = true, true
+		options.LeaderElectionResourceLockInterface = lock
+		options.LeaseDuration, options.RenewDeadline, options.RetryPeriod = &c.LeaseDuration, &c.RenewDeadline, &c.RetryPeriod
+	}
+
+	manager, err := ctrl.NewManager(restConfig, options)
+	if err != nil {
+		return nil, fmt.Errorf("failed to set up the coordinator: %w", err)
+	}
+
+	if lock != nil {
+		// The election tells of itself with events of the old kind.
+		lock.LockConfig.EventRecorder = manager.GetEventRecorderFor(UserAgent) //nolint:staticcheck // see above
+	}
+
+	return manager, nil
 }
 
 func newScheme() (*runtime.Scheme, error) {
@@ -111,8 +132,11 @@ func checkObjects(ctx context.Context, config *rest.Config, scheme *runtime.Sche
 	defer cancel()
 
 	live, err := client.New(config, client.Options{Scheme: scheme})
-	if err == nil {
-		err = live.List(ctx, &v1alpha1.RebootBudgetList{}, client.Limit(1))
+
+	for _, list := range []client.ObjectList{&v1alpha1.RebootBudgetList{}, &v1alpha1.RebootPolicyList{}, &v1alpha1.NodeRebootList{}} {
+		if err == nil {
+			err = live.List(ctx, list, client.Limit(1))
+		}
 	}
 
 	if meta.IsNoMatchError(err) || apierrors.IsNotFound(err) {
@@ -120,7 +144,7 @@ func checkObjects(ctx context.Context, config *rest.Config, scheme *runtime.Sche
 	}
 
 	if err != nil {
-		return fmt.Errorf("failed to reach the API server %s: %w", config.Host, err)
+		return fmt.Errorf("the API server %s cannot be used: %w", config.Host, err)
 	}
 
 	return nil
