@@ -14,10 +14,15 @@
 //     node_api.go; daemon_set.go and ready.go are what runs on nodes;
 //     talos_api.go is the way in for talosctl and rebound; audit.go is the
 //     witness of what everybody did, and audit_rules.go judges it.
+//     For reboots there are node_comeback.go, how a machine comes back that reboots
+//     by itself; coordinator.go, the coordinator as processes; workload.go, what
+//     it drains; witness.go, what was seen of it, and reboot_rules.go, the judge.
 //   - component: the programs of a lab, all in the running binary, as processes
 //     that do not outlive it.
 //   - internal/machine: one boot of a node, the stand-in for machined, made of
 //     internal/hollow, the kubelet, and internal/logind, which shuts it down.
+//   - internal/apiproxy: a network between one client and the API server that can
+//     be made a bad one.
 //   - internal/demo: the comparison of three nodes, and its report.
 //   - internal/rebootdemo: four nodes that ask for a reboot, and its report;
 //     internal/kured runs kured beside them.
@@ -26,7 +31,9 @@
 //   - internal/loopback: free ports. internal/labtest: what tests have in common.
 //
 // In lab, scenario_test.go is the set-up of nearly every test: nodes and a
-// namespace that a test has to itself on a lab that all of them share.
+// namespace that a test has to itself on a lab that all of them share. In those
+// of reboots it is reboot_stage_test.go: they have a lab of their own, one after
+// the other, since a cluster has one RebootBudget.
 //
 // # What was folded, and why
 //

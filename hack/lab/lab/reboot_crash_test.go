@@ -27,7 +27,7 @@ func TestRebootGoesOnWhereverTheCoordinatorIsKilled(t *testing.T) {
 	s.setPolicy(func(policy *v1alpha1.RebootPolicySpec) {
 		policy.Reboot.Delay, policy.Gates.Settle = seconds(1), seconds(2)
 	})
-	s.run(lab.Deployment(s.name, "app", 2, lab.OnNode(node.Name())), 2)
+	s.run(lab.Deployment(s.name, app, 2, lab.OnNode(node.Name())), 2)
 	s.ask(node)
 
 	for _, phase := range []v1alpha1.Phase{v1alpha1.PhaseCordoned, v1alpha1.PhaseDrained, v1alpha1.PhaseGranted, v1alpha1.PhaseBack} {

@@ -25,8 +25,8 @@ func seconds(n int) metav1.Duration { return metav1.Duration{Duration: time.Dura
 // other one cannot run elsewhere, and so the drain begins and does not end.
 func (s *stage) stick(node *node) {
 	s.t.Helper()
-	s.run(lab.Deployment(s.name, "app", 2, lab.OnNode(node.Name())), 2)
-	s.limitDisruptions("app", 1, 1)
+	s.run(lab.Deployment(s.name, app, 2, lab.OnNode(node.Name())), 2)
+	s.limitDisruptions(1)
 }
 
 // awaitStuck waits until a pod could not be evicted.
@@ -70,7 +70,7 @@ func TestRebootGoesOnWhenABudgetIsFreedInTheMiddle(t *testing.T) {
 	assert.Equal(t, []string{s.name + "/app"}, blocked.Status.BlockedBy[0].Budgets)
 
 	freed := time.Now()
-	s.free("app")
+	s.free()
 	s.awaitPhase(stuck, v1alpha1.PhaseGranted, "")
 	t.Logf("granted %s after the budget was freed", time.Since(freed))
 	assert.Less(t, time.Since(freed), soon)
@@ -81,8 +81,8 @@ func TestRebootSaysThatTwoBudgetsAreOnOnePod(t *testing.T) {
 	s := newStage(t, "budgets", 1, worker)
 	held := s.nodes[0]
 
-	s.run(lab.Deployment(s.name, "app", 1, lab.OnNode(held.Name()), lab.PodLabels(map[string]string{"tier": "web"})), 1)
-	s.limitDisruptions("app", 1, 1)
+	s.run(lab.Deployment(s.name, app, 1, lab.OnNode(held.Name()), lab.PodLabels(map[string]string{"tier": "web"})), 1)
+	s.limitDisruptions(1)
 
 	second := lab.DisruptionBudget(s.name, "web", 1)
 	second.Spec.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{"tier": "web"}}
@@ -154,8 +154,8 @@ func TestRebootForcesPodsOnlyAfterTheDeadline(t *testing.T) {
 		policy.Drain.Timeout, policy.Drain.OnBlocked = seconds(2), v1alpha1.Force
 		policy.Drain.ForceAfter = new(seconds(8))
 	})
-	s.run(lab.Deployment(s.name, "app", 1, lab.OnNode(node.Name())), 1)
-	s.limitDisruptions("app", 0, 0)
+	s.run(lab.Deployment(s.name, app, 1, lab.OnNode(node.Name())), 1)
+	s.limitDisruptions(0)
 
 	asked := time.Now()
 	s.ask(node)

@@ -109,11 +109,16 @@ type stage struct {
 }
 
 // part is what a node of a stage is.
-type part []lab.NodeOption
+type part struct {
+	options []lab.NodeOption
+	// agentless is whether nothing on the node takes part in reboots.
+	agentless bool
+}
 
 var (
 	worker       = part{}
-	controlPlane = part{lab.ControlPlane()}
+	controlPlane = part{options: []lab.NodeOption{lab.ControlPlane()}}
+	stock        = part{agentless: true}
 )
 
 // newStage starts a node for each part, named after the letters, and replicas of
@@ -175,14 +180,15 @@ func (s *stage) boot(parts []part) {
 
 	s.nodes = make([]*node, len(parts))
 
-	for i, options := range parts {
-		options = append(part{
-			lab.WithLabels(s.labels()),
-			lab.WithAgent(lab.Agent{
+	for i, part := range parts {
+		options := append([]lab.NodeOption{lab.WithLabels(s.labels())}, part.options...)
+
+		if !part.agentless {
+			options = append(options, lab.WithAgent(lab.Agent{
 				Binary: binary, Platform: platform.K3s, Args: []string{"--settle-time=1s"},
 				Reboots: platform.Reboots{Enabled: true, Sentinel: platform.RebootSentinel},
-			}),
-		}, options...)
+			}))
+		}
 
 		group.Go(func() error {
 			added, err := s.cluster.AddNode(s.ctx, fmt.Sprintf("%s-%c", s.name, 'a'+i), options...)
@@ -193,7 +199,7 @@ func (s *stage) boot(parts []part) {
 			s.nodes[i] = &node{Node: added, scenario: s.scenario}
 
 			_, err = added.AwaitObject(s.ctx, func(object *corev1.Node) bool {
-				return isReady(object) && object.Annotations[v1alpha1.AgentAnnotation] != ""
+				return isReady(object) && (part.agentless || object.Annotations[v1alpha1.AgentAnnotation] != "")
 			})
 
 			return err
@@ -361,25 +367,28 @@ func (s *stage) ready(name string) []corev1.Pod {
 	})
 }
 
-// free lets all pods of a workload be disrupted, and waits for nothing: they may
+// app is the workload that a scenario is about.
+const app = "app"
+
+// free lets all pods of the application be disrupted, and waits for nothing: they may
 // be gone by the time at which that could be seen.
-func (s *stage) free(name string) {
+func (s *stage) free() {
 	s.t.Helper()
-	s.apply(lab.DisruptionBudget(s.name, name, 100))
+	s.apply(lab.DisruptionBudget(s.name, app, 100))
 }
 
-// limitDisruptions applies a PodDisruptionBudget for a workload, and waits until
-// the disruption controller has computed it.
-func (s *stage) limitDisruptions(name string, maxUnavailable, allowed int32) {
+// limitDisruptions applies a PodDisruptionBudget for the application, and waits
+// until the disruption controller has computed it.
+func (s *stage) limitDisruptions(maxUnavailable int32) {
 	s.t.Helper()
-	s.apply(lab.DisruptionBudget(s.name, name, maxUnavailable))
+	s.apply(lab.DisruptionBudget(s.name, app, maxUnavailable))
 
 	require.Eventually(s.t, func() bool {
-		budget, err := s.cluster.Client().PolicyV1().PodDisruptionBudgets(s.name).Get(s.ctx, name, metav1.GetOptions{})
+		budget, err := s.cluster.Client().PolicyV1().PodDisruptionBudgets(s.name).Get(s.ctx, app, metav1.GetOptions{})
 		require.NoError(s.t, err)
 
-		return budget.Status.ObservedGeneration == budget.Generation && budget.Status.DisruptionsAllowed == allowed
-	}, time.Minute, 50*time.Millisecond, "PodDisruptionBudget %q", name)
+		return budget.Status.ObservedGeneration == budget.Generation && budget.Status.DisruptionsAllowed == maxUnavailable
+	}, time.Minute, 50*time.Millisecond, "PodDisruptionBudget %q", app)
 }
 
 // awaitPhase waits until the node's reboot is in the phase and, if it is given,

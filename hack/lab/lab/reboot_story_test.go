@@ -22,8 +22,8 @@ func TestRebootStory(t *testing.T) {
 	s := newStage(t, "story", 2, controlPlane, controlPlane, controlPlane, worker)
 	servers, blocked := s.nodes[:3], s.nodes[3]
 
-	s.run(lab.Deployment(s.name, "app", 1, lab.OnNode(blocked.Name())), 1)
-	s.limitDisruptions("app", 0, 0)
+	s.run(lab.Deployment(s.name, app, 1, lab.OnNode(blocked.Name())), 1)
+	s.limitDisruptions(0)
 
 	s.ask(s.nodes...)
 	waiting := s.awaitPhase(blocked, v1alpha1.PhasePending, reboot.ReasonBlocked)
@@ -37,7 +37,7 @@ func TestRebootStory(t *testing.T) {
 	s.awaitSlots()
 
 	freed := time.Now()
-	s.free("app")
+	s.free()
 	s.awaitPhase(blocked, v1alpha1.PhaseGranted, "")
 
 	took := time.Since(freed)

@@ -9,7 +9,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/talos-rebound/rebound/hack/lab/lab"
@@ -64,24 +63,22 @@ func (opened *theater) rights(t *testing.T) []right {
 	everywhere, err := roles.ClusterRoles().Get(t.Context(), name, metav1.GetOptions{})
 	require.NoError(t, err)
 
-	rules := [][]rbacv1.PolicyRule{everywhere.Rules}
+	rules := everywhere.Rules
 
 	for _, namespace := range []string{lab.CoordinatorAccount.Namespace, metav1.NamespaceDefault} {
 		role, err := roles.Roles(namespace).Get(t.Context(), name, metav1.GetOptions{})
 		require.NoError(t, err)
 
-		rules = append(rules, role.Rules)
+		rules = append(rules, role.Rules...)
 	}
 
 	var rights []right
 
-	for _, rules := range rules {
-		for _, rule := range rules {
-			for _, group := range rule.APIGroups {
-				for _, resource := range rule.Resources {
-					for _, verb := range rule.Verbs {
-						rights = append(rights, right{group, resource, verb})
-					}
+	for _, rule := range rules {
+		for _, group := range rule.APIGroups {
+			for _, resource := range rule.Resources {
+				for _, verb := range rule.Verbs {
+					rights = append(rights, right{group, resource, verb})
 				}
 			}
 		}

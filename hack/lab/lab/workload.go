@@ -5,6 +5,8 @@
 package lab
 
 import (
+	"maps"
+
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -48,9 +50,7 @@ func Finalizer(name string) PodOption {
 // PodLabels adds labels to the pods.
 func PodLabels(labels map[string]string) PodOption {
 	return func(template *corev1.PodTemplateSpec) {
-		for key, value := range labels {
-			template.Labels[key] = value
-		}
+		maps.Copy(template.Labels, labels)
 	}
 }
 
