@@ -32,11 +32,6 @@
 //	                                                ▼
 //	              NodeReportController (condition, annotation) · metrics · socket
 //
-// With --reboots it is the node's half of coordinated reboots too, beside all that:
-//
-//	sentinel file or command ──▶ Decide ──▶ annotation of the Node: "wants a reboot"
-//	grant on the Node, boot id ────┘└─────▶ logind or a command, only for the boot that the grant names
-//
 // Reboots are the second half, of the same shape. One coordinator decides for all nodes, because a node's identity may not read
 // budgets or other nodes:
 //
@@ -47,7 +42,11 @@
 //	                                    (pure: no clock,                        │
 //	                                    no client)                              ▼
 //	       annotation: a reboot is wanted ◀── rebound agent on the node ◀── annotation: granted, for this boot
-//	                                          or the node's Talos API
+//	                                                   │
+//	       sentinel file or command ───────────────────┘└────▶ logind or a command
+//
+// On Talos the coordinator asks the node's Talos API to reboot. An operator writes and follows the same objects:
+// rebound reboot ──▶ internal/kubereboot.
 //
 // # Folders
 //
@@ -63,6 +62,8 @@
 //   - internal/reboot: the decision about them, one pure function, Plan(facts, now)
 //   - cmd/rebound-coordinator: the coordinator, a module of its own; deploy has what a cluster needs for it
 //   - internal/kubecheck: what pkg/check does, asked of Kubernetes in place of Talos
+//   - internal/kubereboot: the objects of coordinated reboots, read, written and followed by whoever runs rebound reboot
+//   - internal/kubeconfig: the kubeconfig of whoever runs a command, for these two
 //   - cmd/rebound, internal/cli: the command for operators and for those who build Talos
 //   - internal/agent: the controller outside machined; host is where its inputs come from, metrics what Prometheus sees
 //   - internal/agent/reboot: the node's half of coordinated reboots; sentinel is what on the host asks for one

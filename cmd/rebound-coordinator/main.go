@@ -53,7 +53,8 @@ It reads RebootBudget, RebootPolicies and NodeReboots (reboot.rebound.dev/v1alph
 one node after the other through cordon, drain, reboot and back. A node whose pods cannot be
 evicted is given back, and the next one goes.
 
-It usually runs as a Deployment: kubectl apply -k cmd/rebound-coordinator/deploy/base
+It usually runs as a Deployment: kubectl apply -k cmd/rebound-coordinator/deploy/base/crds,
+then kubectl apply -k cmd/rebound-coordinator/deploy/base.
 "rebound reboot status" shows the queue; "kubectl get nodereboots,rebootbudgets" does too.`
 
 const example = `  # outside a cluster, with the rights of a kubeconfig
@@ -91,6 +92,8 @@ func newCommand() *cobra.Command {
 	flags.StringVar(&o.config.Health, "health-listen", ":8081", "address of /healthz and /readyz; 0 for none")
 	flags.StringVar(&o.config.Metrics, "metrics-listen", ":8080", "address of /metrics; 0 for none")
 	flags.StringVar(&o.logFormat, "log-format", log.FormatJSON, "json or console")
+
+	command.AddCommand(newVersionCommand())
 
 	return command
 }

@@ -106,6 +106,7 @@ const typos = 2
 func wrongFlag(cmd *cobra.Command, err error) error {
 	for reason, hint := range map[string]string{
 		": strconv.ParseBool: ": "write true or false",
+		": strconv.ParseInt: ":  "write a whole number",
 		": time: ":              "write a duration such as 90s, 20m or 1h30m",
 	} {
 		if what, _, ok := strings.Cut(err.Error(), reason); ok {

@@ -37,8 +37,15 @@ func startRebound(t *testing.T, cluster *ctest.Cluster, args ...string) *command
 	folder := t.TempDir()
 	writeTalosconfigs(t, cluster, folder)
 
+	return start(t, "TALOSCONFIG="+filepath.Join(folder, "talosconfig"), args...)
+}
+
+// start starts a rebound with one more variable in its environment.
+func start(t *testing.T, variable string, args ...string) *command {
+	t.Helper()
+
 	cmd := &command{Cmd: exec.CommandContext(t.Context(), "rebound", args...)}
-	cmd.Env = append(os.Environ(), "TALOSCONFIG="+filepath.Join(folder, "talosconfig"))
+	cmd.Env = append(os.Environ(), variable)
 	cmd.Stderr = &cmd.stderr
 
 	stdout, err := cmd.StdoutPipe()

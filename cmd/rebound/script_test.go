@@ -6,7 +6,9 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"net"
 	"net/http"
@@ -23,9 +25,12 @@ import (
 	"github.com/siderolabs/talos/pkg/machinery/role"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/yaml"
 
 	"github.com/talos-rebound/rebound/internal/ctest"
 	"github.com/talos-rebound/rebound/internal/talosapi"
+	"github.com/talos-rebound/rebound/pkg/apis/reboot/v1alpha1"
 	"github.com/talos-rebound/rebound/pkg/resources/recovery"
 	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
 )
@@ -38,6 +43,9 @@ import (
 //	no-discovery                let the cluster say that it names no members
 //	kubernetes                  start a Kubernetes API without Nodes, and put the path of its kubeconfig into KUBE
 //	object NAME STATE [MESSAGE] add a Node: a phase of the recovery, or stale, stock, down
+//	reboots                     let the Kubernetes API know the objects of coordinated reboots
+//	apply FILE                  add or change a Node, a NodeReboot or a RebootBudget, with its status, from YAML
+//	reboot NAME                 print the labels and the spec of a NodeReboot as one line of JSON, or that there is none
 //	agent NAME                  put the path of a node's own socket into SOCKET, as if that were the agent of this machine
 //	listen HTTP|DEAF            start a web server, or a server that never answers, and put its address into that variable
 //	exits CODE COMMAND...       run a command that has to end with this exit code
@@ -87,6 +95,13 @@ func TestScripts(t *testing.T) {
 			},
 			"object": func(ts *testscript.TestScript, _ bool, args []string) {
 				(*api(ts)).Set(newObject(t, args[0], args[1], strings.Join(args[2:], " ")))
+			},
+			"reboots": func(ts *testscript.TestScript, _ bool, _ []string) { (*api(ts)).InstallReboots() },
+			"apply": func(ts *testscript.TestScript, _ bool, args []string) {
+				ts.Check(apply(*api(ts), []byte(ts.ReadFile(args[0]))))
+			},
+			"reboot": func(ts *testscript.TestScript, _ bool, args []string) {
+				fmt.Fprintln(ts.Stdout(), describeReboot((*api(ts)).Reboot(args[0])))
 			},
 			"agent": func(ts *testscript.TestScript, _ bool, args []string) {
 				ts.Setenv("SOCKET", strings.TrimPrefix((*cluster(ts)).Node(args[0]).Target(), "unix://"))
@@ -193,6 +208,58 @@ func newObject(t *testing.T, name, state, message string) *corev1.Node {
 	}
 
 	return ctest.Report(node, report)
+}
+
+// apply adds or changes an object.
+func apply(api *ctest.Kubernetes, text []byte) error {
+	var (
+		kind   metav1.TypeMeta
+		node   corev1.Node
+		reboot v1alpha1.NodeReboot
+		budget v1alpha1.RebootBudget
+	)
+
+	if err := yaml.Unmarshal(text, &kind); err != nil {
+		return err
+	}
+
+	switch kind.Kind {
+	case "Node":
+		if err := yaml.UnmarshalStrict(text, &node); err != nil {
+			return err
+		}
+
+		api.Set(&node)
+	case "NodeReboot":
+		if err := yaml.UnmarshalStrict(text, &reboot); err != nil {
+			return err
+		}
+
+		api.SetReboot(&reboot)
+	case "RebootBudget":
+		if err := yaml.UnmarshalStrict(text, &budget); err != nil {
+			return err
+		}
+
+		api.SetBudget(&budget)
+	default:
+		return fmt.Errorf("there is no %q here", kind.Kind)
+	}
+
+	return nil
+}
+
+func describeReboot(reboot *v1alpha1.NodeReboot) string {
+	if reboot == nil {
+		return "none"
+	}
+
+	text, err := json.Marshal(map[string]any{"labels": reboot.Labels, "spec": reboot.Spec})
+	if err != nil {
+		return err.Error()
+	}
+
+	return string(text)
 }
 
 func listen(ts *testscript.TestScript, _ bool, args []string) {

@@ -166,9 +166,9 @@ var guards = []guard{
 			"pkg/apis/reboot/v1alpha1/types.go":   `package v1alpha1; import (_ "~/internal/reboot"; _ "k8s.io/api/core/v1")`,
 			"pkg/apis/reboot/v1alpha1/builder.go": `package v1alpha1; import _ "sigs.k8s.io/controller-runtime/pkg/scheme"`,
 			// Folders without a place.
-			"internal/util/util.go":            `package util`,
-			"internal/kubeconfig/load_test.go": `package kubeconfig_test`,
-			"internal/internal.go":             `package internal`,
+			"internal/util/util.go":         `package util`,
+			"internal/kubelet/load_test.go": `package kubelet_test`,
+			"internal/internal.go":          `package internal`,
 		},
 		refused: []string{
 			"hack/lab/up.go:1: imports " + modulePath + `/cmd/rebound/options against the arrows, which lead to ["internal/cli" ` +
@@ -177,7 +177,7 @@ var guards = []guard{
 			"internal/agent/agent.go:1: imports " + health + " against the arrows",
 			"internal/cli/nodes.go:1: imports " + modulePath + "/internal/ctest against the arrows",
 			"internal/kube/pods.go:3: imports " + controllers + " against the arrows",
-			"internal/kubeconfig has no place in the arrows: put the code where it is used, or add the folder to arrows in " +
+			"internal/kubelet has no place in the arrows: put the code where it is used, or add the folder to arrows in " +
 				"internal/archtest and to the picture in internal/doc.go",
 			"internal/reboot/plan.go:1: imports " + modulePath + "/pkg/apis/reboot/v1alpha1 against the arrows, which lead to []",
 			"internal/recovery/status.go:1: imports " + modulePath + "/pkg/resources/recovery against the arrows",

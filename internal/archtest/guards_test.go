@@ -25,7 +25,8 @@ import (
 var arrows = map[string][]string{
 	"cmd/rebound": {"internal/cli"},
 	"internal/cli": {
-		"internal/agent", "internal/embed", "internal/kubecheck", "internal/talosconfig", "pkg/check", "pkg/controllers",
+		"internal/agent", "internal/embed", "internal/kubecheck", "internal/kubereboot", "internal/talosconfig", "pkg/check",
+		"pkg/controllers",
 	},
 	"internal/embed":    nil,
 	"pkg/check":         {"internal/recovery", "pkg/resources"},
@@ -33,8 +34,11 @@ var arrows = map[string][]string{
 	"internal/kube":     {"internal/recovery", "pkg/resources"},
 	"internal/recovery": {"pkg/resources/recovery/specs"},
 	// It is apart from pkg/check because machined links that.
-	"internal/kubecheck": {"internal/kube", "pkg/check"},
-	"pkg/resources":      nil,
+	"internal/kubecheck": {"internal/kube", "internal/kubeconfig", "pkg/check"},
+	// The objects of coordinated reboots, for people.
+	"internal/kubereboot": {"internal/kube", "internal/kubeconfig", "pkg/apis"},
+	"internal/kubeconfig": {"pkg/check"},
+	"pkg/resources":       nil,
 
 	// What machined links may not lead to the agent: it does for a node that cannot be rebuilt what machined does for
 	// the others, and only it needs clients of D-Bus, Prometheus and inotify.
@@ -54,8 +58,8 @@ var arrows = map[string][]string{
 
 	// Nothing that is shipped may need these.
 	"internal/archtest": nil,
-	"internal/ctest":    {"internal/talosapi", "pkg/check", "pkg/controllers"},
-	"hack/lab":          {"internal/cli", "internal/ctest", "internal/talosapi", "pkg/apis"},
+	"internal/ctest":    {"internal/talosapi", "pkg/apis", "pkg/check", "pkg/controllers"},
+	"hack/lab":          {"internal/cli", "internal/ctest", "internal/talosapi"},
 	"hack/release":      nil,
 }
 

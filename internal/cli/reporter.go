@@ -94,7 +94,27 @@ func (r *reporter) Update(line string) {
 	r.draw()
 }
 
-// Finish prints a line that stays.
+// Show shows what is being waited for on a terminal, and nothing elsewhere: a file has no use for what changes all the time.
+func (r *reporter) Show(line string) {
+	if r.size != nil {
+		r.Update(line)
+	}
+}
+
+// Log prints a line that stays. What is being waited for is still shown below it.
+func (r *reporter) Log(line string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+
+	r.erase()
+	fmt.Fprintln(r.w, line)
+
+	if r.size != nil && r.line != "" {
+		r.draw()
+	}
+}
+
+// Finish prints a line that stays, and ends what was being waited for.
 func (r *reporter) Finish(line string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -116,4 +116,45 @@ func TestOnATerminalTheLastLineIsAlive(t *testing.T) {
 	})
 }
 
+func TestOnATerminalLinesThatStayAreAboveTheLiveOne(t *testing.T) {
+	t.Parallel()
+
+	synctest.Test(t, func(t *testing.T) {
+		var out terminal
+
+		reporter := cli.NewLiveReporter(&out, 60, 6)
+		defer reporter.Close()
+
+		reporter.Log("worker-a: Pending")
+		reporter.Show("waiting for worker-a")
+		reporter.Log("worker-a: Cordoned")
+		synctest.Wait()
+		assert.Equal(t, []string{"worker-a: Pending", "worker-a: Cordoned", "◳ waiting for worker-a", ""}, out.screen(60))
+
+		time.Sleep(2500 * time.Millisecond)
+		synctest.Wait()
+		assert.Equal(t, []string{"worker-a: Pending", "worker-a: Cordoned", "◱ waiting for worker-a (2s)", ""}, out.screen(60))
+
+		reporter.Log("worker-a: Done")
+		reporter.Finish("1 node rebooted")
+		synctest.Wait()
+		assert.Equal(t, []string{"worker-a: Pending", "worker-a: Cordoned", "worker-a: Done", "1 node rebooted", ""}, out.screen(60))
+	})
+}
+
+func TestAFileHasOnlyTheLinesThatStay(t *testing.T) {
+	t.Parallel()
+
+	var out terminal
+
+	reporter := cli.NewReporter(&out)
+	defer reporter.Close()
+
+	reporter.Log("worker-a: Pending")
+	reporter.Show("waiting for worker-a")
+	reporter.Finish("1 node rebooted")
+
+	assert.Equal(t, "worker-a: Pending\n1 node rebooted\n", out.text.String())
+}
+
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

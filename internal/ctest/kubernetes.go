@@ -5,9 +5,6 @@
 package ctest
 
 import (
-	"encoding/json"
-	"fmt"
-	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"strconv"
@@ -17,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/clientcmd"
@@ -25,41 +23,43 @@ import (
 	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
 )
 
-// Kubernetes is a Kubernetes API that has Nodes and nothing else: they can be listed and watched. It asks for no credentials.
+// resourceNodes is the name of the Nodes, as it stands in URLs.
+const resourceNodes = "nodes"
+
+// Kubernetes is a Kubernetes API that has Nodes, and the objects of coordinated reboots once they are installed. Nodes can be
+// read, listed and watched, the others written too. It asks for no credentials and runs no controller.
 type Kubernetes struct {
 	server *httptest.Server
 
-	mu      sync.Mutex
-	nodes   map[string]*corev1.Node
+	mu sync.Mutex
+	// objects are there by resource and by name. A resource that is not in it is one that the API does not know.
+	objects map[string]map[string]*unstructured.Unstructured
 	changes []change
 	refusal int
+	// before is called before the next request that writes, and then no more.
+	before func()
 	// news is closed and replaced with every change.
 	news chan struct{}
 	// done ends the watch that takes it.
 	done chan struct{}
 }
 
-// change is what a watch is told. The version of the list is the number of changes before.
+// change is what a watch is told. The version of a list is the number of changes before, over all resources.
 type change struct {
-	kind watch.EventType
-	node *corev1.Node
+	kind     watch.EventType
+	resource string
+	object   *unstructured.Unstructured
 }
 
 // NewKubernetes starts an API without Nodes, which ends with the test.
 func NewKubernetes(tb testing.TB) *Kubernetes {
 	tb.Helper()
 
-	k := &Kubernetes{nodes: map[string]*corev1.Node{}, news: make(chan struct{}), done: make(chan struct{})}
-
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /api/v1/nodes", func(w http.ResponseWriter, r *http.Request) {
-		// The test sees what is wrong in what it gets.
-		if err := k.serve(w, r); err != nil {
-			http.Error(w, err.Error(), http.StatusInternalServerError)
-		}
-	})
-
-	k.server = httptest.NewServer(mux)
+	k := &Kubernetes{
+		objects: map[string]map[string]*unstructured.Unstructured{resourceNodes: {}},
+		news:    make(chan struct{}), done: make(chan struct{}),
+	}
+	k.server = httptest.NewServer(k.handler())
 	tb.Cleanup(k.Stop)
 
 	return k
@@ -101,6 +101,15 @@ func (k *Kubernetes) Refuse(code int) {
 	k.refusal = code
 }
 
+// BeforeWrite calls a function when the next request that writes has come, and before that is looked at. What it writes is
+// what the request did not know of.
+func (k *Kubernetes) BeforeWrite(do func()) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+
+	k.before = do
+}
+
 // EndWatch waits for a watch and ends it without an error, as an API server does after a while.
 func (k *Kubernetes) EndWatch() { k.done <- struct{}{} }
 
@@ -109,13 +118,7 @@ func (k *Kubernetes) Set(node *corev1.Node) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 
-	kind := watch.Modified
-	if k.nodes[node.Name] == nil {
-		kind = watch.Added
-	}
-
-	k.nodes[node.Name] = node
-	k.tell(change{kind, node})
+	k.store(resourceNodes, toUnstructured(node))
 }
 
 // Delete deletes a Node.
@@ -123,81 +126,43 @@ func (k *Kubernetes) Delete(name string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 
-	node := k.nodes[name]
-	delete(k.nodes, name)
-	k.tell(change{watch.Deleted, node})
+	k.remove(resourceNodes, name)
+}
+
+// store adds or changes an object, which has a new version then.
+func (k *Kubernetes) store(resource string, object *unstructured.Unstructured) {
+	kind := watch.Modified
+	if k.objects[resource][object.GetName()] == nil {
+		kind = watch.Added
+	}
+
+	k.objects[resource][object.GetName()] = object
+	k.tell(change{kind, resource, object})
+}
+
+func (k *Kubernetes) remove(resource, name string) {
+	object := k.objects[resource][name].DeepCopy()
+
+	delete(k.objects[resource], name)
+	k.tell(change{watch.Deleted, resource, object})
 }
 
 func (k *Kubernetes) tell(change change) {
 	k.changes = append(k.changes, change)
+	change.object.SetResourceVersion(strconv.Itoa(len(k.changes)))
 
 	close(k.news)
 	k.news = make(chan struct{})
 }
 
-func (k *Kubernetes) serve(w http.ResponseWriter, r *http.Request) error {
-	w.Header().Set("Content-Type", "application/json")
-
-	if r.URL.Query().Get("watch") != "" {
-		return k.serveWatch(w, r)
-	}
-
-	k.mu.Lock()
-	defer k.mu.Unlock()
-
-	if k.refusal != 0 {
-		w.WriteHeader(k.refusal)
-
-		return json.NewEncoder(w).Encode(metav1.Status{
-			TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"},
-			Status:   metav1.StatusFailure, Code: int32(k.refusal), Reason: metav1.StatusReason(http.StatusText(k.refusal)),
-			Message: `nodes is forbidden: User "test" cannot list resource "nodes"`,
-		})
-	}
-
-	list := corev1.NodeList{
-		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "NodeList"},
-		ListMeta: metav1.ListMeta{ResourceVersion: strconv.Itoa(len(k.changes))},
-	}
-
-	for _, node := range k.nodes {
-		list.Items = append(list.Items, *node)
-	}
-
-	return json.NewEncoder(w).Encode(list)
-}
-
-func (k *Kubernetes) serveWatch(w http.ResponseWriter, r *http.Request) error {
-	next, err := strconv.Atoi(r.URL.Query().Get("resourceVersion"))
+// toUnstructured copies an object. It has to have its kind.
+func toUnstructured(object runtime.Object) *unstructured.Unstructured {
+	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
 	if err != nil {
-		return fmt.Errorf("failed to read resource version: %w", err)
+		panic(err) // the objects of tests are sound
 	}
 
-	for {
-		k.mu.Lock()
-		changes, news := k.changes[next:], k.news
-		k.mu.Unlock()
-
-		for _, change := range changes {
-			next++
-
-			if err = json.NewEncoder(w).Encode(metav1.WatchEvent{Type: string(change.kind), Object: runtime.RawExtension{Object: change.node}}); err != nil {
-				return err
-			}
-		}
-
-		if err = http.NewResponseController(w).Flush(); err != nil {
-			return err
-		}
-
-		select {
-		case <-news:
-		case <-k.done:
-			return nil
-		case <-r.Context().Done():
-			return nil
-		}
-	}
+	return &unstructured.Unstructured{Object: fields}
 }
 
 // KubernetesNode makes a Ready Node that has booted.

@@ -249,7 +249,7 @@ func (api *NodeAPI) serveNodes(w http.ResponseWriter, r *http.Request) {
 		list.Items = append(list.Items, *api.node)
 	}
 
-	write(w, list)
+	writeJSON(w, list)
 }
 
 func (api *NodeAPI) serveWatch(w http.ResponseWriter, r *http.Request) {
@@ -321,7 +321,7 @@ func (api *NodeAPI) servePatch(w http.ResponseWriter, r *http.Request) {
 
 	api.patches = append(api.patches, patch.Annotations)
 	api.annotate(patch.Annotations)
-	write(w, api.node)
+	writeJSON(w, api.node)
 }
 
 // refused writes an error as the API server does, if there is one.
@@ -340,7 +340,7 @@ func refused(w http.ResponseWriter, err *apierrors.StatusError) bool {
 	return true
 }
 
-func write(w http.ResponseWriter, object any) {
+func writeJSON(w http.ResponseWriter, object any) {
 	w.Header().Set("Content-Type", "application/json")
 	json.NewEncoder(w).Encode(object) //nolint:errcheck // the client may have gone
 }

@@ -63,7 +63,7 @@ func (p *planner) veto(name string, r *Reboot, policy *Policy) obstacle {
 		}
 	}
 
-	if problem := p.quorum(name, r.Force); problem != "" {
+	if problem := p.quorum(name, r); problem != "" {
 		return because(ReasonQuorum, "%s", problem)
 	}
 
@@ -193,27 +193,11 @@ func (p *planner) tooEarly(r *Reboot, policy *Policy) obstacle {
 	return obstacle{}
 }
 
-// isChecked tells whether the Talos APIs that matter for a node have answered lately, and asks them if not: its own, and
-// for a control plane those of the others.
+// isChecked tells whether the Talos API of a node has answered lately, if that matters, and asks it if not.
 func (p *planner) isChecked(name string, policy *Policy) bool {
 	node := p.facts.Nodes[name]
-	checked := true
 
-	if p.usesTalosAPI(&node, policy) {
-		checked = p.check(name)
-	}
-
-	if !node.ControlPlane || !p.facts.TalosAPI {
-		return checked
-	}
-
-	for _, other := range p.nodeNames {
-		if found := p.facts.Nodes[other]; other != name && found.ControlPlane && found.Talos {
-			checked = p.check(other) && checked
-		}
-	}
-
-	return checked
+	return !p.usesTalosAPI(&node, policy) && !(node.ControlPlane && node.Talos && p.facts.TalosAPI) || p.check(name)
 }
 
 // check tells whether the Talos API of a node has answered lately, and asks it if not.

@@ -230,7 +230,7 @@ type TalosAnswer struct {
 	// CheckedAt is when it was last asked whether it can be used, CheckProblem why it cannot.
 	CheckedAt    time.Time
 	CheckProblem string
-	// EtcdProblem is what is wrong with the node's member of etcd, as of CheckedAt; empty if nothing is.
+	// EtcdProblem is why etcd cannot do without this control plane, as of CheckedAt; empty if it can.
 	EtcdProblem string
 	// Attempt is the mark of the attempt in which it was last asked to reboot, AskedAt when, InFlight whether it has not
 	// answered yet. Refused is whether it said no, Unsent whether it has not heard of it, and Message the words of either, or of

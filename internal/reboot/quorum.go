@@ -7,7 +7,7 @@ package reboot
 import "fmt"
 
 // quorum returns what speaks against taking a control plane away, or nothing. Force does not make two of them go at once.
-func (p *planner) quorum(name string, force bool) string {
+func (p *planner) quorum(name string, r *Reboot) string {
 	candidate := p.facts.Nodes[name]
 	if !candidate.ControlPlane {
 		return ""
@@ -23,41 +23,54 @@ func (p *planner) quorum(name string, force bool) string {
 			return fmt.Sprintf("control plane %s is being rebooted, and there is never a second one", other)
 		}
 
-		if problem := p.controlPlaneProblem(other, &node); problem != "" && !force {
+		if problem := controlPlaneProblem(&node); problem != "" && !r.Force {
 			return fmt.Sprintf("control plane %s %s", other, problem)
 		}
+	}
+
+	if r.Force {
+		return ""
+	}
+
+	return p.etcdProblem(name, r)
+}
+
+// controlPlaneProblem returns why a control plane cannot be counted on, or nothing. About etcd it knows the condition that K3s
+// and RKE2 set, and the static pods of kubeadm.
+func controlPlaneProblem(node *Node) string {
+	if !node.Ready {
+		return "is not Ready"
+	}
+
+	if voter, ok := node.Conditions[conditionEtcdIsVoter]; ok && voter != "True" {
+		return "is no voting member of etcd"
+	}
+
+	if node.EtcdPodsReady < node.EtcdPods {
+		return "has a pod of etcd that is not Ready"
 	}
 
 	return ""
 }
 
-// controlPlaneProblem returns why a control plane cannot be counted on, or nothing. What is asked about etcd is what there
-// is to ask: the condition that K3s and RKE2 set, the Talos API, the static pods of kubeadm.
-func (p *planner) controlPlaneProblem(name string, node *Node) string {
-	if !node.Ready {
-		return "is not Ready"
-	}
-
-	if voter, ok := node.Conditions[conditionEtcdIsVoter]; ok {
-		if voter != "True" {
-			return "is no voting member of etcd"
-		}
-
+// etcdProblem returns what the Talos API says against taking a control plane out of etcd. What is not known speaks against it
+// too, until the attempt has begun: a coordinator that takes over knows nothing yet, and asks again before the grant.
+func (p *planner) etcdProblem(name string, r *Reboot) string {
+	if node := p.facts.Nodes[name]; !node.Talos || !p.facts.TalosAPI {
 		return ""
 	}
 
-	if node.Talos && p.facts.TalosAPI {
-		if answer := p.facts.Talos[name]; answer.EtcdProblem != "" {
-			p.checkAgain(name)
+	answer := p.facts.Talos[name]
 
-			return "has a problem with etcd: " + answer.EtcdProblem
-		}
+	switch {
+	case answer.EtcdProblem != "":
+		p.checkAgain(name)
 
-		return ""
-	}
+		return "etcd cannot do without it: " + answer.EtcdProblem
+	case answer.CheckedAt.IsZero() && !r.Status.Phase.Active():
+		p.check(name)
 
-	if node.EtcdPodsReady < node.EtcdPods {
-		return "has a pod of etcd that is not Ready"
+		return "the Talos API has not told yet whether etcd can do without it"
 	}
 
 	return ""

@@ -58,6 +58,7 @@ func TestCoordinatorManifests(t *testing.T) {
 		apply(t, cluster, client, dryRun(), base)
 		apply(t, cluster, client, dryRun(), talos)
 		apply(t, cluster, client, dryRun(), read(t, filepath.Join(deployFolder, "examples", "policies.yaml")))
+		apply(t, cluster, client, dryRun(), parse(t, fenced(t, filepath.Join(deployFolder, "KURED.md"))))
 	})
 
 	t.Run("have pods that the level restricted admits", func(t *testing.T) {
@@ -175,6 +176,22 @@ func read(t *testing.T, file string) []*unstructured.Unstructured {
 	require.NoError(t, err)
 
 	return parse(t, text)
+}
+
+// fenced returns the one block of YAML that a page has.
+func fenced(t *testing.T, file string) []byte {
+	t.Helper()
+
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+
+	_, after, found := strings.Cut(string(text), "\n```yaml\n")
+	require.True(t, found)
+
+	block, _, found := strings.Cut(after, "\n```\n")
+	require.True(t, found)
+
+	return []byte(block)
 }
 
 func parse(t *testing.T, text []byte) []*unstructured.Unstructured {

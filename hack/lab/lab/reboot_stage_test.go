@@ -109,11 +109,16 @@ type stage struct {
 }
 
 // part is what a node of a stage is.
-type part []lab.NodeOption
+type part struct {
+	options []lab.NodeOption
+	// agentless is whether nothing on the node takes part in reboots.
+	agentless bool
+}
 
 var (
 	worker       = part{}
-	controlPlane = part{lab.ControlPlane()}
+	controlPlane = part{options: []lab.NodeOption{lab.ControlPlane()}}
+	stock        = part{agentless: true}
 )
 
 // newStage starts a node for each part, named after the letters, and replicas of
@@ -175,14 +180,15 @@ func (s *stage) boot(parts []part) {
 
 	s.nodes = make([]*node, len(parts))
 
-	for i, options := range parts {
-		options = append(part{
-			lab.WithLabels(s.labels()),
-			lab.WithAgent(lab.Agent{
+	for i, part := range parts {
+		options := append([]lab.NodeOption{lab.WithLabels(s.labels())}, part.options...)
+
+		if !part.agentless {
+			options = append(options, lab.WithAgent(lab.Agent{
 				Binary: binary, Platform: platform.K3s, Args: []string{"--settle-time=1s"},
 				Reboots: platform.Reboots{Enabled: true, Sentinel: platform.RebootSentinel},
-			}),
-		}, options...)
+			}))
+		}
 
 		group.Go(func() error {
 			added, err := s.cluster.AddNode(s.ctx, fmt.Sprintf("%s-%c", s.name, 'a'+i), options...)
@@ -193,7 +199,7 @@ func (s *stage) boot(parts []part) {
 			s.nodes[i] = &node{Node: added, scenario: s.scenario}
 
 			_, err = added.AwaitObject(s.ctx, func(object *corev1.Node) bool {
-				return isReady(object) && object.Annotations[v1alpha1.AgentAnnotation] != ""
+				return isReady(object) && (part.agentless || object.Annotations[v1alpha1.AgentAnnotation] != "")
 			})
 
 			return err

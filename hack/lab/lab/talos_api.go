@@ -128,6 +128,8 @@ func (lab *Lab) join(ctx context.Context, node *Node) error {
 		}
 	}
 
+	node.config.Address = node.address.String()
+
 	member := cluster.NewMember(cluster.NamespaceName, node.name)
 	*member.TypedSpec() = cluster.MemberSpec{
 		NodeID:          node.name,
@@ -218,6 +220,6 @@ func (lab *Lab) WriteTalosconfig(path string, roles role.Set) error {
 	return nil
 }
 
-// Address returns the node's address as the Talos API knows it: that of a
-// member of the cluster. Nothing listens there.
+// Address returns the node's address as the Talos API and its Node object have
+// it: that of a member of the cluster. Nothing listens there.
 func (node *Node) Address() netip.Addr { return node.address }

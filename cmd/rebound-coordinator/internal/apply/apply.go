@@ -28,6 +28,9 @@ import (
 // parallelWrites is how many objects are written at a time.
 const parallelWrites = 8
 
+// errOld says that the API server has something newer than what was decided on.
+var errOld = errors.New("what was read is old")
+
 // Applier carries out decisions, one after the other.
 type Applier struct {
 	Store   *store.Store
@@ -79,7 +82,7 @@ func (a *Applier) Apply(ctx context.Context, s *read.Snapshot, d *reboot.Decisio
 	}
 
 	for _, name := range d.Checks {
-		a.Talos.Check(name, address(s.Nodes[name]), s.Facts.Nodes[name].ControlPlane)
+		a.Talos.Check(name, address(s.Nodes[name]), otherControlPlanes(s, name))
 	}
 
 	_ = group.Wait() // the results have the errors
@@ -100,7 +103,7 @@ func (r *results) add(err error) {
 
 	switch {
 	case err == nil:
-	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
+	case errors.Is(err, errOld), apierrors.IsConflict(err), apierrors.IsNotFound(err):
 		r.stale = true
 	default:
 		r.errs = append(r.errs, err)
@@ -108,16 +111,15 @@ func (r *results) add(err error) {
 }
 
 // writeBudget writes who holds a slot. What is not in the cache may have been made just now, so before its slot is given
-// away the API server is asked.
+// away, to another node or to an older object of the same name, the API server is asked. If it is there the whole decision
+// is not to be written: it may have given somebody the very slot that seemed to be free.
 func (a *Applier) writeBudget(ctx context.Context, s *read.Snapshot, d *reboot.Decision) error {
 	if s.Budget == nil {
 		return nil
 	}
 
-	holders := maps.Clone(d.Holders)
-
 	for name, holder := range s.Facts.Budget.Holders {
-		if _, keeps := holders[name]; keeps || s.Facts.Reboots[name].UID == holder.UID {
+		if s.Facts.Reboots[name].UID == holder.UID {
 			continue
 		}
 
@@ -127,14 +129,14 @@ func (a *Applier) writeBudget(ctx context.Context, s *read.Snapshot, d *reboot.D
 		}
 
 		if live != nil && string(live.UID) == holder.UID {
-			holders[name] = holder
+			return fmt.Errorf("failed to give back the slot of node %q: %w", name, errOld)
 		}
 	}
 
 	status := v1alpha1.RebootBudgetStatus{Waiting: int32(d.Waiting)}
 
-	for _, name := range slices.Sorted(maps.Keys(holders)) {
-		status.Holders = append(status.Holders, holderObject(name, holders[name]))
+	for _, name := range slices.Sorted(maps.Keys(d.Holders)) {
+		status.Holders = append(status.Holders, holderObject(name, d.Holders[name]))
 	}
 
 	if equality.Semantic.DeepEqual(s.Budget.Status, status) {
@@ -169,6 +171,12 @@ func (a *Applier) applyReboot(ctx context.Context, s *read.Snapshot, name string
 		return nil
 	}
 
+	if next.Cordon+next.Restore+next.Grant != "" {
+		if err := a.checkStep(ctx, object); err != nil {
+			return err
+		}
+	}
+
 	switch {
 	case next.Cordon != "":
 		return a.cordon(ctx, node, next.Cordon)
@@ -182,6 +190,22 @@ func (a *Applier) applyReboot(ctx context.Context, s *read.Snapshot, name string
 
 	if next.CallTalos {
 		a.Talos.Reboot(name, address(node), reboot.Mark(string(object.UID), int(object.Status.Attempt)))
+	}
+
+	return nil
+}
+
+// checkStep asks the API server whether the attempt is still in the step that was read. The Node may be newer than the
+// NodeReboot here: then a write to it would succeed although the attempt is over. Nodes are read before this is asked, and
+// given back after the step was left, so a write that succeeds comes before that.
+func (a *Applier) checkStep(ctx context.Context, object *v1alpha1.NodeReboot) error {
+	live, err := a.Store.Live(ctx, object.Name)
+	if err != nil {
+		return fmt.Errorf("failed to read NodeReboot %q: %w", object.Name, err)
+	}
+
+	if live == nil || live.UID != object.UID || live.Status.Attempt != object.Status.Attempt || live.Status.Phase != object.Status.Phase {
+		return fmt.Errorf("failed to go on with NodeReboot %q: %w", object.Name, errOld)
 	}
 
 	return nil
@@ -235,10 +259,12 @@ func (a *Applier) cordon(ctx context.Context, node *corev1.Node, mark string) er
 
 // restore takes away what is ours: the grant, and the cordon if it bears our mark.
 func (a *Applier) restore(ctx context.Context, node *corev1.Node, mark string) error {
-	patch := map[string]any{
-		"metadata": map[string]any{"annotations": map[string]any{
-			v1alpha1.CordonAnnotation: nil, v1alpha1.GrantAnnotation: nil, v1alpha1.RestoredAnnotation: mark,
-		}},
+	annotations := map[string]any{v1alpha1.CordonAnnotation: nil, v1alpha1.GrantAnnotation: nil}
+	patch := map[string]any{"metadata": map[string]any{"annotations": annotations}}
+
+	// A grant that was left behind is that of no attempt that is known.
+	if mark != "" {
+		annotations[v1alpha1.RestoredAnnotation] = mark
 	}
 
 	if node.Annotations[v1alpha1.CordonAnnotation] != "" {
@@ -305,6 +331,23 @@ func (a *Applier) grantWish(ctx context.Context, s *read.Snapshot, wish reboot.W
 	}
 
 	return nil
+}
+
+// otherControlPlanes are the addresses of those that run Talos; none if the node is no control plane.
+func otherControlPlanes(s *read.Snapshot, name string) []string {
+	if !s.Facts.Nodes[name].ControlPlane {
+		return nil
+	}
+
+	var found []string
+
+	for other, node := range s.Facts.Nodes {
+		if other != name && node.ControlPlane && node.Talos {
+			found = append(found, address(s.Nodes[other]))
+		}
+	}
+
+	return found
 }
 
 // address is where the Talos API of a node is.

@@ -39,17 +39,19 @@ type Evictor struct {
 	workers int
 	changed func()
 	logger  *zap.Logger
-	queue   chan reboot.PodAction
+	// queue has the UIDs of pods. What is no longer in waiting is not done when its turn comes.
+	queue chan string
 
-	mu    sync.Mutex
-	tries map[string]reboot.Eviction
+	mu      sync.Mutex
+	waiting map[string]reboot.PodAction
+	tries   map[string]reboot.Eviction
 }
 
 // NewEvictor makes an Evictor with a number of workers. It calls changed whenever something has come out.
 func NewEvictor(c client.Client, workers int, changed func(), logger *zap.Logger) *Evictor {
 	return &Evictor{
 		client: c, workers: workers, changed: changed, logger: logger,
-		queue: make(chan reboot.PodAction, queuedActions), tries: map[string]reboot.Eviction{},
+		queue: make(chan string, queuedActions), waiting: map[string]reboot.PodAction{}, tries: map[string]reboot.Eviction{},
 	}
 }
 
@@ -59,14 +61,17 @@ func (e *Evictor) Start(ctx context.Context) error {
 
 	for range e.workers {
 		group.Go(func() error {
-			for {
+			for ctx.Err() == nil {
 				select {
 				case <-ctx.Done():
-					return nil
-				case action := <-e.queue:
-					e.act(ctx, action)
+				case uid := <-e.queue:
+					if action, ok := e.take(uid); ok {
+						e.act(ctx, action)
+					}
 				}
 			}
+
+			return nil
 		})
 	}
 
@@ -75,28 +80,47 @@ func (e *Evictor) Start(ctx context.Context) error {
 
 // Submit has the action carried out. An action for a pod that is being acted upon is dropped.
 func (e *Evictor) Submit(action reboot.PodAction) {
+	uid := action.Pod.UID
+
 	e.mu.Lock()
 	defer e.mu.Unlock()
 
-	eviction := e.tries[action.Pod.UID]
+	eviction := e.tries[uid]
 	if eviction.InFlight {
 		return
 	}
 
 	select {
-	case e.queue <- action:
+	case e.queue <- uid:
 		eviction.InFlight = true
-		e.tries[action.Pod.UID] = eviction
+		e.tries[uid], e.waiting[uid] = eviction, action
 	default:
 	}
 }
 
-// Evictions returns what is known of the pods for which it is asked, and forgets the rest.
+// take returns the action for a pod, unless that is no longer wanted.
+func (e *Evictor) take(uid string) (reboot.PodAction, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+
+	action, ok := e.waiting[uid]
+	delete(e.waiting, uid)
+
+	return action, ok
+}
+
+// Evictions returns what is known of the pods for which it is asked. The rest is forgotten, and what has not begun is not
+// begun any more: the node of such a pod is being given back.
 func (e *Evictor) Evictions(asked func(uid string) bool) map[string]reboot.Eviction {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 
-	maps.DeleteFunc(e.tries, func(uid string, eviction reboot.Eviction) bool { return !eviction.InFlight && !asked(uid) })
+	maps.DeleteFunc(e.tries, func(uid string, eviction reboot.Eviction) bool {
+		_, waits := e.waiting[uid]
+
+		return !asked(uid) && (waits || !eviction.InFlight)
+	})
+	maps.DeleteFunc(e.waiting, func(uid string, _ reboot.PodAction) bool { return !asked(uid) })
 
 	return maps.Clone(e.tries)
 }
@@ -104,9 +128,13 @@ func (e *Evictor) Evictions(asked func(uid string) bool) map[string]reboot.Evict
 func (e *Evictor) act(ctx context.Context, action reboot.PodAction) {
 	message := ""
 
-	err := e.send(ctx, action)
-	if err != nil && ctx.Err() == nil {
+	if err := e.send(ctx, action); err != nil {
 		message = words(err)
+	}
+
+	// Nobody knows then what came of it, and nobody asks.
+	if ctx.Err() != nil {
+		return
 	}
 
 	e.mu.Lock()

@@ -55,14 +55,15 @@ func (t *Talos) Start(ctx context.Context) error {
 	var group sync.WaitGroup
 	defer group.Wait()
 
-	for {
+	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
-			return nil
 		case work := <-t.queue:
 			group.Go(func() { work(ctx) })
 		}
 	}
+
+	return nil
 }
 
 // Answers returns what is known, and forgets nodes that are not asked for.
@@ -106,13 +107,14 @@ func (t *Talos) submit(q question, begin func(*reboot.TalosAnswer), ask func(con
 	}
 }
 
-// Check asks whether the Talos API of the node can be used, and how a control plane's etcd is.
-func (t *Talos) Check(node, address string, controlPlane bool) {
+// Check asks whether the Talos API of the node can be used, and, of a control plane, whether etcd can do without it: others
+// are the addresses of the other control planes, whose members have to be well.
+func (t *Talos) Check(node, address string, others []string) {
 	t.submit(question{node: node}, func(*reboot.TalosAnswer) {}, func(ctx context.Context) func(*reboot.TalosAnswer) {
 		problem, etcd := text(t.api.Check(ctx, address)), ""
 
-		if problem == "" && controlPlane {
-			etcd = text(t.api.EtcdHealth(ctx, []string{address}))
+		if len(others) > 0 {
+			etcd = text(t.api.EtcdHealth(ctx, others))
 		}
 
 		return func(answer *reboot.TalosAnswer) {

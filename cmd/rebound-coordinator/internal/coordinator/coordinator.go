@@ -140,10 +140,8 @@ func (c *Config) add(ctx context.Context, manager ctrl.Manager) error {
 		return fmt.Errorf("failed to index pods: %w", err)
 	}
 
-	for name, check := range map[string]healthz.Checker{"ping": healthz.Ping} {
-		if err := manager.AddHealthzCheck(name, check); err != nil {
-			return fmt.Errorf("failed to add health check %q: %w", name, err)
-		}
+	if err := manager.AddHealthzCheck("ping", healthz.Ping); err != nil {
+		return fmt.Errorf("failed to add health check: %w", err)
 	}
 
 	if err := manager.AddReadyzCheck("caches", func(request *http.Request) error {
@@ -162,15 +160,24 @@ func (c *Config) add(ctx context.Context, manager ctrl.Manager) error {
 	objects := store.New(manager.GetClient(), manager.GetAPIReader())
 	told := &teller{recorder: manager.GetEventRecorder(UserAgent), metrics: newMetrics(), logger: c.Logger}
 	news := newNews()
-	evictor := apply.NewEvictor(manager.GetClient(), c.Evictions, news.tell, c.Logger.Named("evict"))
+
+	evictions, err := client.New(apply.WithoutRetries(manager.GetConfig()), client.Options{
+		Scheme: manager.GetScheme(), Mapper: manager.GetRESTMapper(),
+	})
+	if err != nil {
+		return fmt.Errorf("failed to make a client: %w", err)
+	}
+
+	evictor := apply.NewEvictor(evictions, c.Evictions, news.tell, c.Logger.Named("evict"))
 
 	r := &reconciler{
-		reader:  &read.Reader{Client: manager.GetClient(), Objects: objects},
 		store:   objects,
 		evictor: evictor,
 		applier: &apply.Applier{Store: objects, Evictor: evictor, Told: told.tell, Logger: c.Logger},
 		teller:  told,
 	}
+
+	r.reader = &read.Reader{Client: manager.GetClient(), Objects: objects, Watching: r.setBusy}
 
 	runnables := []interface{ Start(context.Context) error }{evictor}
 

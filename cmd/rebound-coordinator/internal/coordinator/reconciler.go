@@ -37,7 +37,8 @@ type reconciler struct {
 	applier *apply.Applier
 	teller  *teller
 
-	busy atomic.Pointer[map[string]bool]
+	// busy are the nodes whose changes of pods matter; nil until the first decision.
+	busy atomic.Pointer[sets.Set[string]]
 }
 
 // Reconcile implements reconcile.Reconciler.
@@ -74,7 +75,6 @@ func (r *reconciler) read(ctx context.Context) (*read.Snapshot, error) {
 	}
 
 	facts := &snapshot.Facts
-	r.setBusy(facts)
 
 	// A pod that was tried counts as long as its node is being drained.
 	leaving := sets.Set[string]{}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -23,7 +24,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/talos-rebound/rebound/cmd/rebound-coordinator/internal/read"
-	"github.com/talos-rebound/rebound/internal/reboot"
 )
 
 const (
@@ -65,7 +65,7 @@ func (r *reconciler) watch(manager ctrl.Manager, n *news) error {
 
 	sources := []source.Source{
 		source.Channel(n.events, all),
-		source.Kind(manager.GetCache(), client.Object(&corev1.Node{}), all, nodeChanges()),
+		source.Kind(manager.GetCache(), client.Object(&corev1.Node{}), all, r.nodeChanges()),
 		source.Kind(manager.GetCache(), client.Object(&corev1.Pod{}), all, r.podChanges()),
 	}
 
@@ -82,13 +82,14 @@ func (r *reconciler) watch(manager ctrl.Manager, n *news) error {
 	return nil
 }
 
-// nodeChanges leaves out that a node is alive still: in a large cluster one of them says so all the time.
-func nodeChanges() predicate.Predicate {
+// nodeChanges leaves out that a node is alive still: in a large cluster one of them says so all the time. Of a node that
+// reboots it matters, since one that is alive in its old boot for too long is asked again.
+func (r *reconciler) nodeChanges() predicate.Predicate {
 	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 		was, isNode := e.ObjectOld.(*corev1.Node)
 		now, _ := e.ObjectNew.(*corev1.Node)
 
-		return !isNode || !sameNode(was, now)
+		return !isNode || r.isBusy(now.Name) || !sameNode(was, now)
 	}}
 }
 
@@ -113,27 +114,11 @@ func (r *reconciler) podChanges() predicate.Predicate {
 }
 
 // setBusy says for which nodes changes of their pods matter.
-func (r *reconciler) setBusy(facts *reboot.Facts) {
-	busy := make(map[string]bool, len(facts.Reboots))
-
-	for name, object := range facts.Reboots {
-		if object.Status.Phase != reboot.PhaseDone {
-			busy[name] = true
-		}
-	}
-
-	for name, node := range facts.Nodes {
-		if node.ControlPlane && len(facts.Reboots) > 0 {
-			busy[name] = true
-		}
-	}
-
-	r.busy.Store(&busy)
-}
+func (r *reconciler) setBusy(nodes sets.Set[string]) { r.busy.Store(&nodes) }
 
 // isBusy tells whether changes of the node's pods matter. All do until the first decision.
 func (r *reconciler) isBusy(node string) bool {
 	busy := r.busy.Load()
 
-	return busy == nil || (*busy)[node]
+	return busy == nil || busy.Has(node)
 }

@@ -17,7 +17,8 @@ import (
 // kindDaemonSet is the kind of controller whose pods stay on a node, in whatever API group it is.
 const kindDaemonSet = "DaemonSet"
 
-func podFacts(object *corev1.Pod) reboot.Pod {
+// PodFacts returns what a Pod says, without what selects it.
+func PodFacts(object *corev1.Pod) reboot.Pod {
 	pod := reboot.Pod{
 		Namespace:  object.Namespace,
 		Name:       object.Name,
@@ -61,7 +62,7 @@ func isReady(object *corev1.Pod) bool {
 	return false
 }
 
-// TrimPod keeps of a pod what is looked at, so that the cache of a large cluster stays small.
+// TrimPod keeps of a pod what is looked at, here and by PodFacts, so that the cache of a large cluster stays small.
 func TrimPod(object any) (any, error) {
 	pod, ok := object.(*corev1.Pod)
 	if !ok {

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/talos-rebound/rebound/internal/reboot"
@@ -49,6 +50,9 @@ type Objects interface {
 type Reader struct {
 	Client  client.Reader
 	Objects Objects
+	// Watching is told the nodes whose pods matter, before these are read: whoever lets changes of pods lead to a new decision
+	// only for those nodes misses none that comes after. Nil tells nobody.
+	Watching func(nodes sets.Set[string])
 }
 
 // Read returns what is known at present. What only the caller knows is missing: Evictions, TalosAPI and Talos.
@@ -76,7 +80,12 @@ func (r *Reader) Read(ctx context.Context) (*Snapshot, error) {
 		return nil, err
 	}
 
-	if err = r.readPods(ctx, snapshot, selectors); err != nil {
+	busy, etcd := nodesWithPods(&snapshot.Facts)
+	if r.Watching != nil {
+		r.Watching(busy.Union(etcd))
+	}
+
+	if err = r.readPods(ctx, snapshot, selectors, busy, etcd); err != nil {
 		return nil, err
 	}
 
@@ -140,38 +149,50 @@ func (r *Reader) readReboots(ctx context.Context, snapshot *Snapshot) error {
 
 	for _, object := range reboots {
 		snapshot.Reboots[object.Name] = object
-		snapshot.Facts.Reboots[object.Name] = rebootFacts(object)
+		snapshot.Facts.Reboots[object.Name] = RebootFacts(object)
 	}
 
 	return nil
 }
 
-// readPods reads the pods of the nodes that have something to do, and those of etcd.
-func (r *Reader) readPods(ctx context.Context, snapshot *Snapshot, policies map[string]selectors) error {
-	budgets := &podBudgets{client: r.Client, byNamespace: map[string][]podBudget{}, facts: map[string]reboot.PodBudget{}}
-	snapshot.Facts.PodBudgets = budgets.facts
-	snapshot.Facts.Pods = map[string][]reboot.Pod{}
+// nodesWithPods returns the nodes that have something to do, all of whose pods matter, and those whose pods of etcd do.
+func nodesWithPods(facts *reboot.Facts) (busy, etcd sets.Set[string]) {
+	busy, etcd = sets.Set[string]{}, sets.Set[string]{}
 
-	for name, node := range snapshot.Facts.Nodes {
-		object, asked := snapshot.Facts.Reboots[name]
-		busy := asked && object.Status.Phase != reboot.PhaseDone
-
-		if !busy && !node.ControlPlane {
-			continue
+	for name, node := range facts.Nodes {
+		if object, asked := facts.Reboots[name]; asked && object.Status.Phase != reboot.PhaseDone {
+			busy.Insert(name)
 		}
 
+		if node.ControlPlane && len(facts.Reboots) > 0 {
+			etcd.Insert(name)
+		}
+	}
+
+	return busy, etcd
+}
+
+// readPods reads the pods of the nodes that have something to do, and those of etcd.
+func (r *Reader) readPods(ctx context.Context, snapshot *Snapshot, policies map[string]selectors, busy, etcd sets.Set[string]) error {
+	budgets := &podBudgets{client: r.Client, byNamespace: map[string][]podBudget{}, facts: map[string]reboot.PodBudget{}}
+	snapshot.Facts.PodBudgets = budgets.facts
+	snapshot.Facts.Pods = make(map[string][]reboot.Pod, len(busy))
+
+	for name := range busy.Union(etcd) {
 		var list corev1.PodList
 
 		if err := r.Client.List(ctx, &list, client.MatchingFields{NodeNameField: name}, client.UnsafeDisableDeepCopy); err != nil {
 			return fmt.Errorf("failed to read the pods of node %q: %w", name, err)
 		}
 
-		if node.ControlPlane {
+		node := snapshot.Facts.Nodes[name]
+
+		if etcd.Has(name) {
 			countEtcd(&node, list.Items)
 			snapshot.Facts.Nodes[name] = node
 		}
 
-		if !busy {
+		if !busy.Has(name) {
 			continue
 		}
 
@@ -180,25 +201,32 @@ func (r *Reader) readPods(ctx context.Context, snapshot *Snapshot, policies map[
 			selector = policies[policy.Name].pods
 		}
 
-		pods := make([]reboot.Pod, 0, len(list.Items))
-
-		for i := range list.Items {
-			pod := podFacts(&list.Items[i])
-			pod.Selected = selector.Matches(labels.Set(list.Items[i].Labels))
-
-			var err error
-
-			if pod.Budgets, err = budgets.of(ctx, &list.Items[i]); err != nil {
-				return err
-			}
-
-			pods = append(pods, pod)
+		pods, err := podsOf(ctx, list.Items, selector, budgets)
+		if err != nil {
+			return err
 		}
 
 		snapshot.Facts.Pods[name] = pods
 	}
 
 	return nil
+}
+
+func podsOf(ctx context.Context, objects []corev1.Pod, selector labels.Selector, budgets *podBudgets) ([]reboot.Pod, error) {
+	pods := make([]reboot.Pod, len(objects))
+
+	for i := range objects {
+		pods[i] = PodFacts(&objects[i])
+		pods[i].Selected = selector.Matches(labels.Set(objects[i].Labels))
+
+		var err error
+
+		if pods[i].Budgets, err = budgets.of(ctx, &objects[i]); err != nil {
+			return nil, err
+		}
+	}
+
+	return pods, nil
 }
 
 // podBudgets finds the PodDisruptionBudgets that select a pod.

@@ -42,17 +42,19 @@ func budgetFacts(object *v1alpha1.RebootBudget) *reboot.Budget {
 	return budget
 }
 
-func rebootFacts(object *v1alpha1.NodeReboot) reboot.Reboot {
+// RebootFacts returns what a NodeReboot says.
+func RebootFacts(object *v1alpha1.NodeReboot) reboot.Reboot {
 	found := reboot.Reboot{
-		UID:         string(object.UID),
-		Created:     object.CreationTimestamp.Time,
-		Deleting:    !object.DeletionTimestamp.IsZero(),
-		Finalizer:   sets.New(object.Finalizers...).Has(v1alpha1.Finalizer),
-		FromNode:    object.Labels[v1alpha1.OriginLabel] == v1alpha1.OriginNode,
-		NotBefore:   timeOf(object.Spec.NotBefore),
-		Suspend:     object.Spec.Suspend,
-		Force:       object.Spec.Force,
-		RequestedAt: timeOf(object.Spec.RequestedAt),
+		UID:       string(object.UID),
+		Created:   object.CreationTimestamp.Time,
+		Deleting:  !object.DeletionTimestamp.IsZero(),
+		Finalizer: sets.New(object.Finalizers...).Has(v1alpha1.Finalizer),
+		FromNode:  object.Labels[v1alpha1.OriginLabel] == v1alpha1.OriginNode,
+		NotBefore: timeOf(object.Spec.NotBefore),
+		Suspend:   object.Spec.Suspend,
+		Force:     object.Spec.Force,
+		// The API server keeps a fraction of a second that a person has written, and the status cannot say it back.
+		RequestedAt: timeOf(object.Spec.RequestedAt).Truncate(time.Second),
 		Status:      StatusFacts(&object.Status),
 	}
 
@@ -161,10 +163,7 @@ func policyFacts(object *v1alpha1.RebootPolicy) (reboot.Policy, selectors) {
 		found.pods = selector(spec.Drain.PodSelector)
 	}
 
-	for _, check := range []*metav1.LabelSelector{&spec.NodeSelector, spec.Drain.PodSelector} {
-		_, err := metav1.LabelSelectorAsSelector(check)
-		errs = append(errs, err)
-	}
+	errs = append(errs, checkSelector("spec.nodeSelector", &spec.NodeSelector), checkSelector("spec.drain.podSelector", spec.Drain.PodSelector))
 
 	if policy.Drain.Timeout <= 0 {
 		errs = append(errs, errors.New("spec.drain.timeout must be greater than 0"))
@@ -235,6 +234,14 @@ func windowFacts(object *v1alpha1.Window) (reboot.Window, error) {
 	}
 
 	return window, nil
+}
+
+func checkSelector(field string, object *metav1.LabelSelector) error {
+	if _, err := metav1.LabelSelectorAsSelector(object); err != nil {
+		return fmt.Errorf("%s: %w", field, err)
+	}
+
+	return nil
 }
 
 // selector selects nothing if it cannot be used.

@@ -15,9 +15,12 @@ import (
 	"github.com/siderolabs/talos/pkg/machinery/api/machine"
 )
 
-// EtcdHealth returns an error unless etcd can do without one control plane node: each of the others, whose IP addresses nodes
-// are, has a member of etcd with a vote and without errors, and besides these there is one member with a vote at most. A member
-// that was left over from a node that is gone counts for etcd's majority, and so it counts here.
+// EtcdHealth returns an error unless each of the nodes, whose IP addresses they are, has a member of etcd with a vote and without
+// errors.
+//
+// Several nodes have to be all control plane nodes but the one that is to go. Then etcd may have one more member with a vote and
+// no others: one that was left over from a node that is gone counts for etcd's majority, and answers nobody. Of a single node
+// only its own member is judged.
 //
 // The nodes are asked side by side, for ten seconds at most. Without any there is nothing to ask and no error. The error has
 // a part for every node that something is wrong with; if one could not be asked with this talosconfig, it is a RefusedError.
@@ -107,7 +110,8 @@ func (s *session) readEtcd(ctx context.Context, node string) (etcdAnswer, error)
 	return answer, nil
 }
 
-// judgeEtcd returns an error unless etcd can do without one member besides those that have answered.
+// judgeEtcd returns what is wrong with the members that have answered, or that there is more than one besides them. One that
+// was asked alone may be one of many, or the other one of two, which are no majority without each other anyway.
 func judgeEtcd(answers []etcdAnswer) error {
 	var (
 		errs   etcdErrors
@@ -124,8 +128,11 @@ func judgeEtcd(answers []etcdAnswer) error {
 		}
 	}
 
-	if len(errs) > 0 {
+	switch {
+	case len(errs) > 0:
 		return errs
+	case len(answers) == 1:
+		return nil
 	}
 
 	for _, answer := range answers {

@@ -128,14 +128,15 @@ func TestEtcdCanDoWithoutOneNode(t *testing.T) {
 	}
 }
 
-func TestASmallEtcdCanBeAsked(t *testing.T) {
+func TestANodeIsAskedForItsEtcdAlone(t *testing.T) {
 	t.Parallel()
 
 	cluster := newCluster(t)
 	client := cluster.client(t, reader)
 
-	cluster.show(t, etcd{first: {id: 1}, second: {id: 2}})
+	cluster.show(t, etcd{first: {id: 1}, second: {id: 2}, third: {id: 3, errors: []string{"NOSPACE"}}})
 	require.NoError(t, client.EtcdHealth(deadline(t), []string{first}))
+	assertUnknown(t, client.EtcdHealth(deadline(t), []string{third}), `etcd of "10.5.0.4": NOSPACE`)
 
 	cluster.clientWith(t, nil)
 	require.NoError(t, client.EtcdHealth(deadline(t), nil), "without others there is nothing to ask")

@@ -11,6 +11,7 @@
 package hollow
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -47,8 +48,11 @@ type Config struct {
 	Root string
 	// LogRoot is where the pods' log folders go, /var/log/pods on a machine.
 	LogRoot string
-	// Address is the IP address to listen on and to register.
+	// Address is the IP address to listen on.
 	Address string
+	// NodeAddress is the IP address to register, on which nobody needs to listen;
+	// empty for Address.
+	NodeAddress string
 	// Port is the kubelet's port; it serves plain HTTP here.
 	Port int
 	// ReadOnlyPort serves /healthz and /pods.
@@ -115,7 +119,7 @@ func newKubelet(ctx context.Context, config Config, server *options.KubeletServe
 		&server.KubeletConfiguration,
 		deps,
 		&server.ContainerRuntimeOptions,
-		config.Address,
+		cmp.Or(config.NodeAddress, config.Address),
 		types.NodeName(config.NodeName),
 		nil,
 		server.ProviderID,

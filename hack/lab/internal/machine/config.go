@@ -17,6 +17,8 @@ import (
 type Config struct {
 	// Name is the node's name.
 	Name string `json:"name"`
+	// Address is the node's IP address to all who look at it.
+	Address string `json:"address"`
 	// BootID is the id of this boot.
 	BootID string `json:"bootID"`
 	// Root is the node's root folder, which survives reboots.

@@ -281,6 +281,7 @@ func (machine *machine) boot(ctx context.Context) error {
 		Root:                            config.Root.Kubelet(),
 		LogRoot:                         config.Root.PodLogs(),
 		Address:                         loopback.Address,
+		NodeAddress:                     config.Address,
 		Port:                            config.KubeletPort,
 		ReadOnlyPort:                    config.HealthPort,
 		ShutdownGracePeriod:             config.ShutdownGracePeriod,

@@ -10,6 +10,7 @@ import (
 	"crypto/sha256"
 	"debug/elf"
 	"encoding/hex"
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -63,9 +64,11 @@ func main() {
 
 func say(line string) { os.Stdout.WriteString(line + "\n") }
 `,
-	"cmd/rebound-coordinator/go.mod":                         "module github.com/talos-rebound/rebound/cmd/rebound-coordinator\n\ngo 1.26\n",
-	"cmd/rebound-coordinator/main.go":                        coordinatorMain,
-	"cmd/rebound-coordinator/deploy/base/kustomization.yaml": "resources: [pod.yaml]\n",
+	"cmd/rebound-coordinator/go.mod":                              "module github.com/talos-rebound/rebound/cmd/rebound-coordinator\n\ngo 1.26\n",
+	"cmd/rebound-coordinator/main.go":                             coordinatorMain,
+	"cmd/rebound-coordinator/deploy/base/kustomization.yaml":      "resources: [crds, pod.yaml]\n",
+	"cmd/rebound-coordinator/deploy/base/crds/kustomization.yaml": "resources: [crd.yaml]\n",
+	"cmd/rebound-coordinator/deploy/base/crds/crd.yaml":           "apiVersion: v1\nkind: CRD\nmetadata: {name: crd}\n",
 	"cmd/rebound-coordinator/deploy/base/pod.yaml": "apiVersion: v1\nkind: Pod\nmetadata: {name: coordinator}\n" +
 		"spec: {containers: [{name: coordinator, image: ghcr.io/talos-rebound/rebound-coordinator}]}\n",
 	"cmd/rebound-coordinator/deploy/examples/talos/kustomization.yaml": "resources: [../../base]\nnamePrefix: talos-\n",
@@ -96,7 +99,7 @@ func TestRelease(t *testing.T) {
 	assert.ElementsMatch(t, append([]string{
 		"Dockerfile", "SHA256SUMS", "rebound-image.tar", "rebound-image-amd64.tar", "rebound-image-arm64.tar",
 		"rebound-k3s.yaml", "rebound-kubeadm.yaml", "rebound-rke2.yaml", "rebound-talos.yaml", "rebound.service",
-		"coordinator.Dockerfile", "rebound-coordinator.yaml", "rebound-coordinator-talos.yaml", "rebound-coordinator-image.tar",
+		"coordinator.Dockerfile", "rebound-crds.yaml", "rebound-coordinator.yaml", "rebound-coordinator-talos.yaml", "rebound-coordinator-image.tar",
 		"rebound-coordinator-image-amd64.tar", "rebound-coordinator-image-arm64.tar",
 	}, binaries(first.Targets)...), slices.Collect(maps.Keys(files)))
 
@@ -117,11 +120,15 @@ func TestRelease(t *testing.T) {
 	assert.Equal(t, "manifest\n--platform\nk3s\n--image\nexample.com/rebound:v0.1.0-dirty\n", files["rebound-k3s.yaml"])
 	assert.Equal(t, "manifest\n--platform\nsystemd\n", files["rebound.service"])
 
-	const pod = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: NAME\nspec:\n  containers:\n" +
-		"  - image: example.com/rebound-coordinator:v0.1.0-dirty\n    name: coordinator\n"
+	const (
+		crd = "apiVersion: v1\nkind: CRD\nmetadata:\n  name: %s\n"
+		pod = "---\napiVersion: v1\nkind: Pod\nmetadata:\n  name: %s\nspec:\n  containers:\n" +
+			"  - image: example.com/rebound-coordinator:v0.1.0-dirty\n    name: coordinator\n"
+	)
 
-	assert.Equal(t, strings.Replace(pod, "NAME", "coordinator", 1), files["rebound-coordinator.yaml"])
-	assert.Equal(t, strings.Replace(pod, "NAME", "talos-coordinator", 1), files["rebound-coordinator-talos.yaml"])
+	assert.Equal(t, fmt.Sprintf(crd, "crd"), files["rebound-crds.yaml"])
+	assert.Equal(t, fmt.Sprintf(crd+pod, "crd", "coordinator"), files["rebound-coordinator.yaml"])
+	assert.Equal(t, fmt.Sprintf(crd+pod, "talos-crd", "talos-coordinator"), files["rebound-coordinator-talos.yaml"])
 }
 
 // TestDockerfile checks that who builds the image with it gets the same.

@@ -24,10 +24,15 @@ const (
 	overlayFolder = "release"
 )
 
-// deployments are the folders of the coordinator's manifests, and the files for them.
-var deployments = []struct{ folder, file string }{
-	{"base", "rebound-coordinator.yaml"},
-	{"examples/talos", "rebound-coordinator-talos.yaml"},
+// deployments are the folders of the coordinator's manifests, and the files for them. The CRDs are in all three, and alone in
+// one: kubectl applies no object of a kind that it has not found on the server when it begins.
+var deployments = []struct {
+	folder, file string
+	hasImage     bool
+}{
+	{"base/crds", "rebound-crds.yaml", false},
+	{"base", "rebound-coordinator.yaml", true},
+	{"examples/talos", "rebound-coordinator-talos.yaml", true},
 }
 
 // renderDeployments writes what kubectl apply -k would apply, with the image of this release. The overlay that names it is
@@ -57,7 +62,7 @@ func renderDeployments(_ context.Context, options Options, reference name.Tag, f
 			return fmt.Errorf("failed to render %s: %w", deployment.folder, err)
 		}
 
-		if !bytes.Contains(text, []byte(reference.Name()+"\n")) {
+		if deployment.hasImage && !bytes.Contains(text, []byte(reference.Name()+"\n")) {
 			return fmt.Errorf("failed to render %s: it has no image %q to replace", deployment.folder, publishedImage)
 		}
 
