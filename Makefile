@@ -36,7 +36,7 @@ STOCK ?= 0
 
 .PHONY: help
 help: ## Print this table
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z][a-z-]*:.*## / { printf "  make %-10s  %s\n", $$1, $$2 }' Makefile
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z][a-z-]*:.*## / { printf "  make %-12s  %s\n", $$1, $$2 }' Makefile
 
 # What to release, where git cannot tell.
 VERSION ?=
@@ -46,6 +46,16 @@ demo: ## Reboot three nodes side by side: rebound in machined, as agent, none (R
 	cd hack/lab && go build -o ../../build/lab-bin/lab .
 	go build -o build/lab-bin/rebound ./cmd/rebound
 	build/lab-bin/lab demo --reboots '$(REBOOTS)' --out build/lab
+
+# A checkout of kubereboot/kured to run the same with, for example KURED=../kured; none for no comparison.
+KURED ?=
+
+.PHONY: demo-reboots
+demo-reboots: ## Four nodes ask for a reboot, and one is blocked (KURED= a checkout to compare with); writes build/lab
+	cd hack/lab && go build -o ../../build/lab-bin/lab .
+	go build -o build/lab-bin/rebound ./cmd/rebound
+	cd cmd/rebound-coordinator && go build -o ../../build/lab-bin/rebound-coordinator .
+	build/lab-bin/lab demo-reboots --kured '$(KURED)' --out build/lab
 
 .PHONY: up
 up: ## Start a lab that stays up, for talosctl, kubectl and rebound (WORKERS=2 AGENTS=0 STOCK=0)

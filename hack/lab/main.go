@@ -7,7 +7,7 @@
 //
 // # The map, in reading order
 //
-//   - main: the commands demo, up and reboot.
+//   - main: the commands demo, demo-reboots, up and reboot.
 //   - lab: the lab as a library, which the tests use too. lab.go starts and
 //     closes it; control_plane.go and credentials.go are the control plane;
 //     node.go is a node and its reboots, with what a node says about itself in
@@ -19,8 +19,10 @@
 //   - internal/machine: one boot of a node, the stand-in for machined, made of
 //     internal/hollow, the kubelet, and internal/logind, which shuts it down.
 //   - internal/demo: the comparison of three nodes, and its report.
+//   - internal/rebootdemo: four nodes that ask for a reboot, and its report;
+//     internal/kured runs kured beside them.
 //   - internal/playground: the lab that stays up, and orders for it.
-//   - internal/show: what those two have in common.
+//   - internal/show: what those three have in common.
 //   - internal/loopback: free ports. internal/labtest: what tests have in common.
 //
 // In lab, scenario_test.go is the set-up of nearly every test: nodes and a
@@ -52,6 +54,7 @@ import (
 	"github.com/talos-rebound/rebound/hack/lab/component"
 	"github.com/talos-rebound/rebound/hack/lab/internal/demo"
 	"github.com/talos-rebound/rebound/hack/lab/internal/playground"
+	"github.com/talos-rebound/rebound/hack/lab/internal/rebootdemo"
 )
 
 func main() {
@@ -84,7 +87,7 @@ in one temporary folder, which is gone at the end, also after Ctrl-C.`,
 		SilenceErrors: true,
 	}
 
-	root.AddCommand(newDemoCommand(), newUpCommand(), newRebootCommand())
+	root.AddCommand(newDemoCommand(), newRebootDemoCommand(), newUpCommand(), newRebootCommand())
 
 	return root
 }
@@ -128,6 +131,54 @@ second later.`,
 
 	cmd.Flags().IntVar(&options.Reboots, "reboots", 6, "how often to reboot the nodes")
 	addReboundFlag(cmd, &options.Rebound)
+	cmd.Flags().StringVar(&options.Out, "out", "build/lab", "folder for the reports")
+
+	return cmd
+}
+
+func newRebootDemoCommand() *cobra.Command {
+	var options rebootdemo.Options
+
+	cmd := &cobra.Command{
+		Use:   "demo-reboots",
+		Short: "Four nodes ask for a reboot, and a PodDisruptionBudget blocks one of them",
+		Long: `Demo-reboots has three control planes and a worker ask for a reboot at the same
+moment. A pod on the worker is behind a PodDisruptionBudget that allows no
+disruption. Once the control planes are done, the budget is freed. It measures
+when each node is cordoned and rebooted, and who keeps whom waiting.
+
+With --kured the story is told twice more, each time on a fresh lab, with kured
+in the place of rebound: with its defaults, and with a time-out for the drain.
+Kured is built from the checkout, and needs unshare and nsenter of util-linux. It
+does nothing for 30 to 90 s after each start, so that takes 15 minutes more.
+
+It writes reboots.json and reboots.html, and exits with 1 if, with rebound,
+
+  - a node was not rebooted, or the worker before its budget was freed,
+  - a control plane had to wait for that,
+  - the worker was not there in another boot within 5 s of it,
+  - the worker was cordoned while it could not go,
+  - two nodes were unavailable at the same time,
+  - a cordon was removed that somebody else had set,
+  - a pod was deleted past its budget.
+
+What others fail to do is shown, and no reason to fail.`,
+		Example: `  # With rebound alone
+  lab demo-reboots
+
+  # Beside kured
+  git clone https://github.com/kubereboot/kured
+  lab demo-reboots --kured kured`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return rebootdemo.Run(cmd.Context(), options, cmd.OutOrStdout())
+		},
+	}
+
+	addReboundFlag(cmd, &options.Rebound)
+	cmd.Flags().StringVar(&options.Coordinator, "rebound-coordinator", "", "binary of the coordinator (default: rebound-coordinator beside this program)")
+	cmd.Flags().StringVar(&options.Manifests, "manifests", "cmd/rebound-coordinator/deploy/base", "folder of the coordinator's manifests")
+	cmd.Flags().StringVar(&options.Kured, "kured", "", "checkout of kubereboot/kured to compare with")
 	cmd.Flags().StringVar(&options.Out, "out", "build/lab", "folder for the reports")
 
 	return cmd

@@ -45,6 +45,9 @@ func (a *agent) reboots(ctx context.Context) {
 		Node: name, Sentinels: a.sentinels(), BootID: a.config.bootID, Connect: a.connectToNode, Reboot: a.rebootHost,
 		DryRun: a.config.DryRun, Status: a.told, Logger: a.config.Logger,
 	}
+
+	a.config.Logger.Info("takes part in coordinated reboots", zap.String("node", name), zap.String("sentinel", a.config.Reboots.Sentinel),
+		zap.String("sentinel_command", a.config.Reboots.SentinelCommand), zap.String("reboot_command", a.config.Reboots.Command))
 	rebooter.Run(ctx)
 }
 

@@ -59,7 +59,7 @@ var arrows = map[string][]string{
 	// Nothing that is shipped may need these.
 	"internal/archtest": nil,
 	"internal/ctest":    {"internal/talosapi", "pkg/apis", "pkg/check", "pkg/controllers"},
-	"hack/lab":          {"internal/cli", "internal/ctest", "internal/talosapi"},
+	"hack/lab":          {"internal/cli", "internal/ctest", "internal/talosapi", "pkg/apis"},
 	"hack/release":      nil,
 }
 

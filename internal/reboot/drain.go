@@ -43,15 +43,22 @@ func (p *planner) pods(name string) []Pod {
 func (p *planner) preflight(name string, policy *Policy) []BlockingPod {
 	var blocking []BlockingPod
 
-	for _, pod := range p.pods(name) {
-		if !p.leaves(&pod, policy) {
+	// Every waiting node comes through here with every decision, so what is sorted is only what is found.
+	pods := p.facts.Pods[name]
+	for i := range pods {
+		pod := &pods[i]
+		if !p.leaves(pod, policy) {
 			continue
 		}
 
-		if message := p.heldBy(&pod); message != "" {
+		if message := p.heldBy(pod); message != "" {
 			blocking = append(blocking, BlockingPod{pod.Namespace, pod.Name, pod.Budgets, message})
 		}
 	}
+
+	slices.SortFunc(blocking, func(a, b BlockingPod) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
 
 	return blocking
 }

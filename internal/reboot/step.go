@@ -241,15 +241,24 @@ func (b *reboot) planDrained() {
 	status.say(ReasonRebooting, "the node may reboot")
 }
 
-// planGranted waits for a node that may reboot. There is no way back, unless it is sure that nothing was done.
+// planGranted waits for a node that may reboot. Once the grant is on the node there is no way back, unless it is sure that
+// nothing was done. Before that, whatever has come up since the step was written still counts: whoever wrote it may have
+// died, and it may be long ago.
 func (b *reboot) planGranted() {
 	status := &b.next.Status
+
+	var found obstacle
+	if b.exists && b.missingGrant() != "" {
+		found = b.veto(b.name, &b.r, b.policy)
+	}
 
 	switch {
 	case !b.exists:
 		b.giveUp(ReasonNodeMissing, "there is no node %s any more", b.name)
 	case b.node.BootID != status.BootID:
 		b.comeBack(ReasonNotReady, "the node has rebooted")
+	case found.reason != "":
+		b.giveUp(found.reason, "%s", found.message)
 	case b.usesTalosAPI(&b.node, b.settings()):
 		b.planTalosReboot()
 	default:
@@ -442,6 +451,14 @@ func (b *reboot) isRestored() bool {
 // planRestoring gives the node back, and then lets it wait for its next attempt.
 func (b *reboot) planRestoring() {
 	status := &b.next.Status
+
+	// The grant was written before whoever gave up could know. Only if the node has refused the reboot does it not count.
+	if b.exists && b.missingGrant() == "" && status.Reason != ReasonBlocked {
+		status.Phase = PhaseGranted
+		status.say(ReasonRebooting, "the reboot was granted after all")
+
+		return
+	}
 
 	if b.exists && !b.isRestored() {
 		b.next.Restore = b.r.mark()

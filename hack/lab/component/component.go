@@ -17,6 +17,7 @@
 package component
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -47,10 +48,16 @@ const (
 	Node Name = "node"
 	// Janitor removes the lab's folder when the lab has died without doing so.
 	Janitor Name = "janitor"
+	// Rebooter asks the logind at a bus address for a reboot, as systemctl reboot does.
+	Rebooter Name = "rebooter"
 )
 
 // environment is the variable that makes a process a component.
 const environment = "REBOUND_LAB_COMPONENT"
+
+// Environ returns the variable, with its value, that makes the running binary a
+// component wherever it is executed: for programs that are given a command.
+func Environ(name Name) string { return environment + "=" + string(name) }
 
 // RunIfAsked turns this process into the component that it was started as, in
 // which case it does not return. In any other process it does nothing but keep
@@ -79,6 +86,12 @@ func quietGRPC() {
 func exit(name Name, err error) {
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+
+		var coded interface{ ExitCode() int }
+		if errors.As(err, &coded) {
+			os.Exit(coded.ExitCode())
+		}
+
 		os.Exit(1)
 	}
 
@@ -87,8 +100,11 @@ func exit(name Name, err error) {
 
 // run is the component's main function.
 func run(name Name, args []string) error {
-	if name == Janitor {
+	switch name { //nolint:exhaustive // the others have a parent to die with
+	case Janitor:
 		return clean(args)
+	case Rebooter:
+		return reboot(args)
 	}
 
 	dieWithParent()
@@ -108,7 +124,7 @@ func run(name Name, args []string) error {
 		quietGRPC()
 
 		return machine.Main(args)
-	case Janitor:
+	case Janitor, Rebooter:
 	}
 
 	return fmt.Errorf("unknown component %q", name)

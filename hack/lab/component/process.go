@@ -50,7 +50,7 @@ func Start(name Name, folder, log string, args ...string) (*Process, error) {
 	// is read by user agents.
 	cmd.Args[0] = string(name)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = folder, output, output
-	cmd.Env = append(os.Environ(), environment+"="+string(name))
+	cmd.Env = append(os.Environ(), Environ(name))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 
 	lifeline, err := cmd.StdinPipe()
@@ -88,6 +88,10 @@ func (process *Process) Running() bool {
 // Failed says whether the process ended with anything but success. It must be
 // called only after Ended is closed.
 func (process *Process) Failed() bool { return process.err != nil }
+
+// ExitCode returns the exit code, or -1 if a signal has ended the process. It
+// must be called only after Ended is closed.
+func (process *Process) ExitCode() int { return process.cmd.ProcessState.ExitCode() }
 
 // Err returns what the process ended with, together with the end of its log.
 // It must be called only after Ended is closed.

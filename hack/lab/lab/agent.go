@@ -36,6 +36,8 @@ type Agent struct {
 	Binary string
 	// Platform is where the node's files are.
 	Platform platform.Name
+	// Reboots is its part in coordinated reboots.
+	Reboots platform.Reboots
 	// Args are further flags of rebound agent.
 	Args []string
 }
@@ -63,6 +65,7 @@ func (agent *Agent) install(node *Node) error {
 	text, err := manifest.Render(on, manifest.Options{
 		Version: "lab",
 		Image:   agentImage,
+		Reboots: agent.Reboots,
 		Args: append([]string{
 			"--kubelet-healthz=" + node.KubeletHealthz(),
 			fmt.Sprintf("--metrics-listen=127.0.0.1:%d", node.metricsPort),

@@ -18,12 +18,18 @@ import (
 )
 
 // auditPolicy keeps every request, without the requests for leases that a
-// running cluster consists of, and the deleted pod with every delete of one.
+// running cluster consists of, but for the coordinator's. It keeps the deleted
+// pod with every delete of one, and the node with every change of one.
 const auditPolicy = `apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages:
   - RequestReceived
 rules:
+  - level: Metadata
+    users: ["system:serviceaccount:rebound-system:rebound-coordinator"]
+    resources:
+      - group: coordination.k8s.io
+        resources: [leases]
   - level: None
     resources:
       - group: coordination.k8s.io
@@ -35,6 +41,11 @@ rules:
     resources:
       - group: ""
         resources: [pods]
+  - level: RequestResponse
+    verbs: [create, update, patch]
+    resources:
+      - group: ""
+        resources: [nodes]
   - level: Metadata
 `
 
@@ -48,7 +59,8 @@ type AuditRecord struct {
 	// Verb is what was asked for: get, list, watch, create, update, patch,
 	// delete, deletecollection.
 	Verb string
-	// Resource, Subresource, Namespace and Name say of what.
+	// Group, Resource, Subresource, Namespace and Name say of what.
+	Group       string
 	Resource    string
 	Subresource string
 	Namespace   string
@@ -60,11 +72,25 @@ type AuditRecord struct {
 	// Pod is the pod as the API server has deleted it; set when a pod was
 	// deleted, by name and with success.
 	Pod *corev1.Pod
+	// Node is the node as the API server has left it; set when the request changed
+	// a node other than its status, with success.
+	Node *corev1.Node
 }
 
 // DeletesPod says whether the request deleted a pod, an eviction excluded.
 func (record AuditRecord) DeletesPod() bool {
 	return record.Verb == "delete" && record.Resource == "pods" && record.Subresource == "" && record.Code < 300
+}
+
+// Evicts says whether the request evicted a pod.
+func (record AuditRecord) Evicts() bool {
+	return record.Verb == "create" && record.Resource == "pods" && record.Subresource == "eviction" && record.Code < 300
+}
+
+// changesNode says whether the request changed a node, its status excluded.
+func (record AuditRecord) changesNode() bool {
+	return record.Resource == "nodes" && record.Subresource == "" && record.Code < 300 &&
+		(record.Verb == "create" || record.Verb == "update" || record.Verb == "patch")
 }
 
 // Audit returns what the API server's audit log has at the moment. A request
@@ -115,6 +141,7 @@ func newAuditRecord(event *auditv1.Event) (AuditRecord, error) {
 	}
 
 	if ref := event.ObjectRef; ref != nil {
+		record.Group = ref.APIGroup
 		record.Resource = ref.Resource
 		record.Subresource = ref.Subresource
 		record.Namespace = ref.Namespace
@@ -125,15 +152,32 @@ func newAuditRecord(event *auditv1.Event) (AuditRecord, error) {
 		record.Code = status.Code
 	}
 
-	if record.DeletesPod() && event.ResponseObject != nil && bytes.Contains(event.ResponseObject.Raw, []byte(`"kind":"Pod"`)) {
-		record.Pod = &corev1.Pod{}
+	var err error
 
-		if err := json.Unmarshal(event.ResponseObject.Raw, record.Pod); err != nil {
-			return AuditRecord{}, fmt.Errorf("failed to decode pod in audit log: %w", err)
-		}
+	switch {
+	case record.DeletesPod():
+		record.Pod, err = responseOf[corev1.Pod](event, "Pod")
+	case record.changesNode():
+		record.Node, err = responseOf[corev1.Node](event, "Node")
 	}
 
-	return record, nil
+	return record, err
+}
+
+// responseOf returns the object that the API server has answered with, or nil if
+// it was of another kind.
+func responseOf[T any](event *auditv1.Event, kind string) (*T, error) {
+	if event.ResponseObject == nil || !bytes.Contains(event.ResponseObject.Raw, []byte(`"kind":"`+kind+`"`)) {
+		return nil, nil //nolint:nilnil // as said
+	}
+
+	object := new(T)
+
+	if err := json.Unmarshal(event.ResponseObject.Raw, object); err != nil {
+		return nil, fmt.Errorf("failed to decode a %s in audit log: %w", kind, err)
+	}
+
+	return object, nil
 }
 
 func (lab *Lab) auditLog() string { return lab.path("log", "audit.jsonl") }

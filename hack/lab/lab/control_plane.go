@@ -12,7 +12,10 @@ import (
 	"strconv"
 
 	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/discovery/cached/memory"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/restmapper"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/talos-rebound/rebound/hack/lab/component"
@@ -82,7 +85,13 @@ func (lab *Lab) connect() error {
 		return fmt.Errorf("failed to create client: %w", err)
 	}
 
-	return nil
+	if lab.dynamic, err = dynamic.NewForConfig(lab.admin); err != nil {
+		return fmt.Errorf("failed to create dynamic client: %w", err)
+	}
+
+	lab.mapper = restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(lab.client.Discovery()))
+
+	return lab.connectReboots()
 }
 
 // StopComponent stops a component of the control plane; the others keep running
@@ -102,11 +111,8 @@ func (lab *Lab) StartComponent(ctx context.Context, name component.Name) error {
 func (lab *Lab) newChildren(ports []int, server string) map[component.Name]*child {
 	etcd, peer := "http://"+loopback.HostPort(ports[0]), "http://"+loopback.HostPort(ports[1])
 
-	roots := x509.NewCertPool()
-	roots.AddCert(lab.authority.Crt)
-
 	// Health is for everyone to ask: no certificate is shown.
-	trust := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	trust := &tls.Config{RootCAs: lab.roots(), MinVersion: tls.VersionTLS12}
 
 	children := map[component.Name]*child{
 		component.Etcd: {health: etcd + "/health", args: []string{
@@ -160,6 +166,14 @@ func (lab *Lab) newChildren(ports []int, server string) map[component.Name]*chil
 	}
 
 	return children
+}
+
+// roots trusts the lab's authority.
+func (lab *Lab) roots() *x509.CertPool {
+	roots := x509.NewCertPool()
+	roots.AddCert(lab.authority.Crt)
+
+	return roots
 }
 
 // servingFlags are the flags that the Kubernetes components have in common.

@@ -123,13 +123,7 @@ func NodeSelector(labels map[string]string) DaemonSetOption {
 // ApplyDaemonSet creates the DaemonSet, or changes its spec, and creates its
 // namespace if need be.
 func (lab *Lab) ApplyDaemonSet(ctx context.Context, daemonSet *appsv1.DaemonSet) (*appsv1.DaemonSet, error) {
-	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: daemonSet.Namespace}}
-
-	if _, err := lab.client.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
-		return nil, fmt.Errorf("failed to create namespace %q: %w", daemonSet.Namespace, err)
-	}
-
-	if err := lab.waitNamespace(ctx, daemonSet.Namespace); err != nil {
+	if err := lab.ensureNamespace(ctx, daemonSet.Namespace); err != nil {
 		return nil, err
 	}
 
@@ -146,6 +140,22 @@ func (lab *Lab) ApplyDaemonSet(ctx context.Context, daemonSet *appsv1.DaemonSet)
 	}
 
 	return applied, nil
+}
+
+// ensureNamespace creates the namespace if there is none, and waits until pods
+// can be created in it; "" is no namespace.
+func (lab *Lab) ensureNamespace(ctx context.Context, name string) error {
+	if name == "" {
+		return nil
+	}
+
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
+
+	if _, err := lab.client.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("failed to create namespace %q: %w", name, err)
+	}
+
+	return lab.waitNamespace(ctx, name)
 }
 
 // waitNamespace waits until pods can be created in the namespace: until it has

@@ -12,10 +12,10 @@ import (
 	"github.com/talos-rebound/rebound/hack/lab/internal/machine"
 )
 
-// ControlPlane makes the node a control plane node to the Talos API: that is
-// its type as a member of the cluster, and it shows a member of etcd, with a
-// vote and without errors. It does not run the lab's control plane, and its
-// Node object does not say so: the kubelet may not set the label of that role.
+// ControlPlane makes the node a control plane node to all who look at it: to the
+// Talos API that is its type as a member of the cluster, and it shows a member
+// of etcd, with a vote and without errors; its Node object has the label of the
+// role. It does not run the lab's control plane, which runs elsewhere.
 func ControlPlane() NodeOption {
 	return func(node *Node) {
 		node.etcd = &machine.EtcdMember{Name: node.name}

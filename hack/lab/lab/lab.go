@@ -27,10 +27,14 @@ import (
 	"sync"
 
 	"github.com/siderolabs/crypto/x509"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/restmapper"
 
 	"github.com/talos-rebound/rebound/hack/lab/component"
+	"github.com/talos-rebound/rebound/hack/lab/internal/apiproxy"
 	"github.com/talos-rebound/rebound/hack/lab/internal/loopback"
 )
 
@@ -44,12 +48,18 @@ type Lab struct {
 	authority *x509.CertificateAuthority
 	admin     *rest.Config
 	client    *kubernetes.Clientset
+	dynamic   *dynamic.DynamicClient
+	mapper    *restmapper.DeferredDiscoveryRESTMapper
+	reboots   rest.Interface
+	scheme    *runtime.Scheme
 	children  map[component.Name]*child
 	janitor   *component.Process
 	talosAPI  *talosAPI
 
-	mu    sync.Mutex
-	nodes map[string]*Node
+	mu           sync.Mutex
+	nodes        map[string]*Node
+	coordinators []*Coordinator
+	proxies      []*apiproxy.Proxy
 }
 
 // Option changes how a lab is started.
@@ -105,7 +115,7 @@ func (lab *Lab) start(ctx context.Context) error {
 // Close stops everything in the reverse order of its start and removes the
 // state folder. It may be called again.
 func (lab *Lab) Close() error {
-	var errs []error
+	errs := []error{lab.closeCoordinators()}
 
 	for _, node := range lab.Nodes() {
 		errs = append(errs, node.Kill())

@@ -71,6 +71,12 @@ func TestMain(m *testing.M) {
 		}
 	}
 
+	if err := closeTheater(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+
+		code = 1
+	}
+
 	if err := os.RemoveAll(reboundFolder); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -43,7 +44,8 @@ const (
 	powerOff = time.Second
 )
 
-// Node is a machine that can be rebooted.
+// Node is a machine that can be rebooted, and that reboots by itself when it is
+// asked to.
 type Node struct {
 	lab         *Lab
 	name        string
@@ -52,12 +54,20 @@ type Node struct {
 	agent       *Agent
 	metricsPort int
 	etcd        *machine.EtcdMember // nil for a worker
+	staticPods  []*corev1.Pod
 
-	boots   int
-	booted  time.Time
-	down    time.Time
-	process *component.Process
-	apis    map[string]*talosapi.Local
+	// attended ends the attendance of a machine that may reboot by itself, and
+	// waits until it has ended; nil for one that was never started.
+	attended func()
+
+	// mu guards what changes when a machine reboots by itself.
+	mu       sync.Mutex
+	bootID   string
+	boots    []Boot
+	process  *component.Process
+	apis     map[string]*talosapi.Local
+	comeback Comeback
+	failure  error
 }
 
 // NodeOption changes a node before its first boot.
@@ -143,7 +153,7 @@ func (lab *Lab) AddNode(ctx context.Context, name string, opts ...NodeOption) (*
 		return nil, err
 	}
 
-	return node, nil
+	return node, node.setRole(ctx)
 }
 
 // install prepares the root folder.
@@ -165,11 +175,17 @@ func (node *Node) install() error {
 		return err
 	}
 
-	if err = node.writeKubeconfig(root.Kubeconfig()); err != nil || node.agent == nil {
+	if err = node.writeKubeconfig(root.Kubeconfig()); err != nil {
 		return err
 	}
 
-	return node.agent.install(node)
+	if node.agent != nil {
+		if err = node.agent.install(node); err != nil {
+			return err
+		}
+	}
+
+	return node.installStaticPods()
 }
 
 // writeKubeconfig writes the kubelet's kubeconfig.
@@ -190,7 +206,12 @@ func (node *Node) writeKubeconfig(path string) error {
 func (node *Node) Name() string { return node.name }
 
 // BootID returns the id of the current boot, or of the last one.
-func (node *Node) BootID() string { return node.config.BootID }
+func (node *Node) BootID() string {
+	node.mu.Lock()
+	defer node.mu.Unlock()
+
+	return node.bootID
+}
 
 // BusAddress returns the address of the D-Bus on which the machine is logind.
 func (node *Node) BusAddress() string { return "unix:path=" + node.config.Root.BusSocket() }
@@ -201,7 +222,11 @@ func (node *Node) Root() string { return string(node.config.Root) }
 // Log returns what the node has logged in the current boot, or in the last one:
 // the kubelet's log and the machine's.
 func (node *Node) Log() (string, error) {
-	content, err := os.ReadFile(node.lab.log(node.logName()))
+	node.mu.Lock()
+	path := node.lab.log(node.logName())
+	node.mu.Unlock()
+
+	content, err := os.ReadFile(path)
 	if err != nil {
 		return "", fmt.Errorf("failed to read log of node %q: %w", node.name, err)
 	}
@@ -218,7 +243,20 @@ func (node *Node) KubeletHealthz() string {
 func (node *Node) KubeconfigPath() string { return node.config.Root.Kubeconfig() }
 
 // Running says whether the node is up.
-func (node *Node) Running() bool { return node.process != nil && node.process.Running() }
+func (node *Node) Running() bool {
+	process := node.current()
+
+	return process != nil && process.Running()
+}
+
+// current is the process of the current boot, or of the last one; nil before the
+// first.
+func (node *Node) current() *component.Process {
+	node.mu.Lock()
+	defer node.mu.Unlock()
+
+	return node.process
+}
 
 // Config returns the configuration of a client with the node's identity. It
 // has the certificate of the moment and not the path of the file: clients that
@@ -304,20 +342,26 @@ func (node *Node) BeginShutdown() error { return node.signal(machine.SignalBegin
 func (node *Node) CancelShutdown() error { return node.signal(machine.SignalCancel) }
 
 func (node *Node) signal(signal os.Signal) error {
-	if err := node.process.Signal(signal); err != nil {
+	if err := node.current().Signal(signal); err != nil {
 		return fmt.Errorf("failed to signal node %q: %w", node.name, err)
 	}
 
 	return nil
 }
 
-// Stop runs the node's reboot sequence and returns when the machine is down.
+// Stop runs the node's reboot sequence and returns when the machine is down. It
+// stays down even if it was about to reboot by itself.
 func (node *Node) Stop(ctx context.Context) error {
-	if node.process == nil {
+	if err := node.endAttendance(); err != nil {
+		return err
+	}
+
+	process := node.current()
+	if process == nil {
 		return nil
 	}
 
-	if err := node.process.Interrupt(); err != nil {
+	if err := process.Interrupt(); err != nil {
 		return fmt.Errorf("failed to interrupt node %q: %w", node.name, err)
 	}
 
@@ -327,31 +371,28 @@ func (node *Node) Stop(ctx context.Context) error {
 	defer cancel()
 
 	select {
-	case <-node.process.Ended():
+	case <-process.Ended():
 	case <-ctx.Done():
 		return fmt.Errorf("failed to stop node %q: %w", node.name, context.Cause(ctx))
 	}
 
-	if node.process.Failed() {
-		return fmt.Errorf("failed to shut down node %q: %w", node.name, node.process.Err())
+	if process.Failed() && !rebooted(process) {
+		return fmt.Errorf("failed to shut down node %q: %w", node.name, process.Err())
 	}
 
-	node.down = time.Now()
-
-	return node.disconnect()
+	return node.isDown()
 }
 
 // Kill ends the node at once, as a power failure does. A node that is down
 // stays down.
 func (node *Node) Kill() error {
-	if node.process == nil {
-		return nil
+	err := node.endAttendance()
+
+	if process := node.current(); process != nil {
+		err = errors.Join(err, process.Kill(), node.isDown())
 	}
 
-	err := node.process.Kill()
-	node.down = time.Now()
-
-	if err = errors.Join(err, node.disconnect()); err != nil {
+	if err != nil {
 		return fmt.Errorf("failed to kill node %q: %w", node.name, err)
 	}
 
@@ -363,19 +404,40 @@ func (node *Node) boot(ctx context.Context) error {
 		return errors.New("the node is running")
 	}
 
+	if err := node.endAttendance(); err != nil {
+		return err
+	}
+
+	if err := node.turnOn(ctx, powerOff, uuid.NewString()); err != nil {
+		return err
+	}
+
+	// The caller's context may be for the start alone.
+	node.attend(context.WithoutCancel(ctx))
+
+	return nil
+}
+
+// turnOn starts the machine when it was off for long enough.
+func (node *Node) turnOn(ctx context.Context, off time.Duration, bootID string) error {
 	select {
-	case <-time.After(time.Until(node.down.Add(powerOff))):
+	case <-time.After(time.Until(node.lastBoot().Down.Add(off))):
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
 
-	node.boots++
-	node.booted = time.Now()
-	node.config.BootID = uuid.NewString()
+	node.mu.Lock()
+	defer node.mu.Unlock()
+
+	node.bootID = bootID
+	node.boots = append(node.boots, Boot{ID: bootID, Up: time.Now()})
+
+	config := node.config
+	config.BootID = bootID
 
 	path := node.lab.path(node.logName() + ".json")
 
-	if err := node.config.Write(path); err != nil {
+	if err := config.Write(path); err != nil {
 		return err
 	}
 
@@ -386,21 +448,34 @@ func (node *Node) boot(ctx context.Context) error {
 	return err
 }
 
-func (node *Node) logName() string { return fmt.Sprintf("%s-boot-%d", node.name, node.boots) }
+// isDown notes that the machine is, once.
+func (node *Node) isDown() error {
+	node.mu.Lock()
+	defer node.mu.Unlock()
+
+	if last := len(node.boots) - 1; last >= 0 && node.boots[last].Down.IsZero() {
+		node.boots[last].Down = time.Now()
+	}
+
+	return node.disconnect()
+}
+
+// logName must be called with mu held.
+func (node *Node) logName() string { return fmt.Sprintf("%s-boot-%d", node.name, len(node.boots)) }
 
 func (node *Node) waitRegistered(ctx context.Context) error {
 	ctx, cancel := node.whileRunning(ctx)
 	defer cancel()
 
 	return waitFor(ctx, node.lab, "nodes", "", fields.OneTermEqualSelector("metadata.name", node.name), &corev1.Node{},
-		func(object *corev1.Node, _ bool) bool { return object.Status.NodeInfo.BootID == node.config.BootID })
+		func(object *corev1.Node, _ bool) bool { return object.Status.NodeInfo.BootID == node.BootID() })
 }
 
 // whileRunning returns a context that ends when the node does; its cause then
 // carries the end of the node's log.
 func (node *Node) whileRunning(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	current := node.process
+	current := node.current()
 
 	go func() {
 		select {

@@ -35,6 +35,9 @@ func (node *Node) Recovery() (state.State, error) {
 }
 
 func (node *Node) open(socket string) (state.State, error) {
+	node.mu.Lock()
+	defer node.mu.Unlock()
+
 	if api, ok := node.apis[socket]; ok {
 		return api, nil
 	}
@@ -53,6 +56,8 @@ func (node *Node) open(socket string) (state.State, error) {
 	return api, nil
 }
 
+// disconnect closes the connections to the machine. It must be called with mu
+// held.
 func (node *Node) disconnect() error {
 	errs := make([]error, 0, len(node.apis))
 

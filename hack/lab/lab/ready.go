@@ -28,7 +28,12 @@ import (
 // asked about every object there is, and then about every change. The object
 // given has no other use than to have a type.
 func waitFor[T runtime.Object](ctx context.Context, lab *Lab, resource, namespace string, selector fields.Selector, object T, condition func(object T, deleted bool) bool) error {
-	source := cache.NewListWatchFromClient(lab.client.CoreV1().RESTClient(), resource, namespace, selector)
+	return waitWith(ctx, lab.client.CoreV1().RESTClient(), resource, namespace, selector, object, condition)
+}
+
+// waitWith does so with the client of any group.
+func waitWith[T runtime.Object](ctx context.Context, client cache.Getter, resource, namespace string, selector fields.Selector, object T, condition func(object T, deleted bool) bool) error {
+	source := cache.NewListWatchFromClient(client, resource, namespace, selector)
 
 	_, err := watchtools.UntilWithSync(ctx, source, object, nil, func(event watch.Event) (bool, error) {
 		object, ok := event.Object.(T)
@@ -40,6 +45,24 @@ func waitFor[T runtime.Object](ctx context.Context, lab *Lab, resource, namespac
 	}
 
 	return err
+}
+
+// AwaitObject waits until the Node object is as wanted, and returns it. The
+// error has what was seen last.
+func (node *Node) AwaitObject(ctx context.Context, wanted func(*corev1.Node) bool) (*corev1.Node, error) {
+	var last *corev1.Node
+
+	err := waitFor(ctx, node.lab, "nodes", "", fields.OneTermEqualSelector("metadata.name", node.name), &corev1.Node{},
+		func(object *corev1.Node, deleted bool) bool {
+			last = object
+
+			return !deleted && wanted(object)
+		})
+	if err != nil {
+		return nil, fmt.Errorf("failed to wait for node %q: %w; last seen: %+v", node.name, err, last)
+	}
+
+	return last, nil
 }
 
 // WaitReady waits until the pods of all DaemonSets are Ready on every node.
@@ -131,7 +154,7 @@ func (node *Node) daemonSets(ctx context.Context) (map[types.UID]string, error) 
 // boot. After a power failure the API server has the last boot's Ready pods
 // until the kubelet has come around to them.
 func (node *Node) isReady(pod *corev1.Pod) bool {
-	booted := node.booted.Truncate(time.Second) // the API has whole seconds
+	booted := node.lastBoot().Up.Truncate(time.Second) // the API has whole seconds
 
 	stale := slices.ContainsFunc(pod.Status.ContainerStatuses, func(status corev1.ContainerStatus) bool {
 		return status.State.Running == nil || status.State.Running.StartedAt.Time.Before(booted)

@@ -16,6 +16,8 @@ import (
 	"github.com/siderolabs/talos/pkg/machinery/gendata"
 	"github.com/siderolabs/talos/pkg/machinery/resources/cluster"
 	"github.com/siderolabs/talos/pkg/machinery/role"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/talos-rebound/rebound/hack/lab/internal/loopback"
 	"github.com/talos-rebound/rebound/internal/talosapi"
@@ -146,6 +148,28 @@ func (lab *Lab) join(ctx context.Context, node *Node) error {
 	lab.nodes[node.name] = node
 
 	return lab.joinEtcd(node)
+}
+
+// RemoveNode ends the node at once and for good: it is no member of the cluster
+// any more, and there is no Node object of its name.
+func (lab *Lab) RemoveNode(ctx context.Context, node *Node) error {
+	if err := node.Kill(); err != nil {
+		return err
+	}
+
+	lab.mu.Lock()
+	delete(lab.nodes, node.name)
+	lab.mu.Unlock()
+
+	if err := lab.talosAPI.members.Destroy(ctx, cluster.NewMember(cluster.NamespaceName, node.name).Metadata()); err != nil && !state.IsNotFoundError(err) {
+		return fmt.Errorf("failed to remove member %q: %w", node.name, err)
+	}
+
+	if err := lab.client.CoreV1().Nodes().Delete(ctx, node.name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("failed to delete node %q: %w", node.name, err)
+	}
+
+	return nil
 }
 
 // resolve returns where the API is of a node that is called by its name or its

@@ -40,12 +40,26 @@ func (r Reboots) Check(on Name) error {
 		return errors.New("--reboots is not for talos, where rebound-coordinator calls the machine API and needs no agent: leave it out")
 	}
 
-	for name, text := range map[string]string{"--reboot-sentinel-command": r.SentinelCommand, "--reboot-command": r.Command} {
-		if !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) || text != "" && strings.TrimSpace(text) == "" {
-			return fmt.Errorf("%s %q is not a command of one line", name, text)
+	if err := r.checkCommands(); err != nil {
+		return err
+	}
+
+	return r.checkSentinel()
+}
+
+func (r Reboots) checkCommands() error {
+	for _, flag := range []struct{ name, text string }{
+		{"--reboot-sentinel-command", r.SentinelCommand}, {"--reboot-command", r.Command},
+	} {
+		if !utf8.ValidString(flag.text) || strings.ContainsFunc(flag.text, unicode.IsControl) || flag.text != "" && strings.TrimSpace(flag.text) == "" {
+			return fmt.Errorf("%s %q is not a command of one line", flag.name, flag.text)
 		}
 	}
 
+	return nil
+}
+
+func (r Reboots) checkSentinel() error {
 	if r.Sentinel == "" {
 		return nil
 	}

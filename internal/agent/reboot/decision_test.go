@@ -139,6 +139,7 @@ func TestNothingCountsInABootThatCannotBeTold(t *testing.T) {
 		})
 
 		assert.False(t, plan.Verdict.Counts(), value)
+		assert.Equal(t, value == grant.String(), plan.Verdict == reboot.VerdictUnknownBoot, value)
 		assert.False(t, plan.Write, "it would say nothing")
 		assert.Equal(t, at.Add(time.Minute), plan.NextAt)
 	}

@@ -128,8 +128,9 @@ func TestTheBootIsReadWhenItCounts(t *testing.T) {
 		h.grants(grant.String())
 		assert.Empty(h, h.reboots)
 
-		h.change(func() { h.bootID, h.bootErr = "", errors.New("no proc") })
+		h.change(func() { h.bootID, h.bootErr = thisBoot, errors.New("half of it was read") })
 		h.grants(v1alpha1.Grant{UID: "a"}.String())
+		h.grants(grant.String())
 		h.after(time.Hour)
 		assert.Empty(h, h.reboots)
 		assert.Equal(h, 1, h.logged("cannot tell which boot this is, so no grant can count"))

@@ -28,6 +28,9 @@ import (
 // parallelWrites is how many objects are written at a time.
 const parallelWrites = 8
 
+// errOld says that the API server has something newer than what was decided on.
+var errOld = errors.New("what was read is old")
+
 // Applier carries out decisions, one after the other.
 type Applier struct {
 	Store   *store.Store
@@ -100,26 +103,23 @@ func (r *results) add(err error) {
 
 	switch {
 	case err == nil:
-	case apierrors.IsConflict(err), apierrors.IsNotFound(err), errors.Is(err, errUnseen):
+	case errors.Is(err, errOld), apierrors.IsConflict(err), apierrors.IsNotFound(err):
 		r.stale = true
 	default:
 		r.errs = append(r.errs, err)
 	}
 }
 
-// errUnseen says that a NodeReboot is there which a decision has not seen.
-var errUnseen = errors.New("the cache does not have it yet")
-
 // writeBudget writes who holds a slot. What is not in the cache may have been made just now, so before its slot is given
-// back the API server is asked. If it is there, somebody else may have got that slot in this decision, and nothing of it is
-// written.
+// away, to another node or to an older object of the same name, the API server is asked. If it is there the whole decision
+// is not to be written: it may have given somebody the very slot that seemed to be free.
 func (a *Applier) writeBudget(ctx context.Context, s *read.Snapshot, d *reboot.Decision) error {
 	if s.Budget == nil {
 		return nil
 	}
 
 	for name, holder := range s.Facts.Budget.Holders {
-		if _, keeps := d.Holders[name]; keeps || s.Facts.Reboots[name].UID == holder.UID {
+		if s.Facts.Reboots[name].UID == holder.UID {
 			continue
 		}
 
@@ -129,7 +129,7 @@ func (a *Applier) writeBudget(ctx context.Context, s *read.Snapshot, d *reboot.D
 		}
 
 		if live != nil && string(live.UID) == holder.UID {
-			return fmt.Errorf("failed to give back the slot of NodeReboot %q: %w", name, errUnseen)
+			return fmt.Errorf("failed to give back the slot of node %q: %w", name, errOld)
 		}
 	}
 
@@ -171,6 +171,12 @@ func (a *Applier) applyReboot(ctx context.Context, s *read.Snapshot, name string
 		return nil
 	}
 
+	if next.Cordon+next.Restore+next.Grant != "" {
+		if err := a.checkStep(ctx, object); err != nil {
+			return err
+		}
+	}
+
 	switch {
 	case next.Cordon != "":
 		return a.cordon(ctx, node, next.Cordon)
@@ -184,6 +190,22 @@ func (a *Applier) applyReboot(ctx context.Context, s *read.Snapshot, name string
 
 	if next.CallTalos {
 		a.Talos.Reboot(name, address(node), reboot.Mark(string(object.UID), int(object.Status.Attempt)))
+	}
+
+	return nil
+}
+
+// checkStep asks the API server whether the attempt is still in the step that was read. The Node may be newer than the
+// NodeReboot here: then a write to it would succeed although the attempt is over. Nodes are read before this is asked, and
+// given back after the step was left, so a write that succeeds comes before that.
+func (a *Applier) checkStep(ctx context.Context, object *v1alpha1.NodeReboot) error {
+	live, err := a.Store.Live(ctx, object.Name)
+	if err != nil {
+		return fmt.Errorf("failed to read NodeReboot %q: %w", object.Name, err)
+	}
+
+	if live == nil || live.UID != object.UID || live.Status.Attempt != object.Status.Attempt || live.Status.Phase != object.Status.Phase {
+		return fmt.Errorf("failed to go on with NodeReboot %q: %w", object.Name, errOld)
 	}
 
 	return nil

@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
-	"runtime/debug"
 
 	"github.com/talos-rebound/rebound/hack/lab/internal/show"
 	"github.com/talos-rebound/rebound/hack/lab/lab"
@@ -54,16 +53,16 @@ func Run(ctx context.Context, options Options, w io.Writer) (err error) {
 		return fmt.Errorf("--reboots is %d: the nodes have to be rebooted at least once", options.Reboots)
 	}
 
-	if options.Rebound, err = show.FindRebound(options.Rebound); err != nil {
+	if options.Rebound, err = show.FindProgram(options.Rebound, "rebound"); err != nil {
 		return err
 	}
 
 	// A folder that cannot be written to is better known before than after.
-	if err = openFolder(options.Out); err != nil {
+	if err = show.OpenFolder(options.Out); err != nil {
 		return err
 	}
 
-	progress := NewProgress(w, options.Reboots, withMachined, withoutRebound, withAgent)
+	progress := show.NewProgress(w, options.Reboots, withMachined, withoutRebound, withAgent)
 	defer progress.Close()
 
 	report, err := measure(ctx, options, progress)
@@ -83,8 +82,8 @@ func Run(ctx context.Context, options Options, w io.Writer) (err error) {
 }
 
 // measure starts a lab, runs everything on it, and stops it.
-func measure(ctx context.Context, options Options, progress *Progress) (report *Report, err error) {
-	progress.Say("starting etcd, kube-apiserver, kube-controller-manager and kube-scheduler %s", kubernetesVersion())
+func measure(ctx context.Context, options Options, progress *show.Progress) (report *Report, err error) {
+	progress.Say("starting etcd, kube-apiserver, kube-controller-manager and kube-scheduler %s", show.KubernetesVersion())
 
 	cluster, err := lab.Start(ctx)
 	if err != nil {
@@ -133,23 +132,5 @@ func measure(ctx context.Context, options Options, progress *Progress) (report *
 		return nil, err
 	}
 
-	return NewReport(kubernetesVersion(), floor, race.results, usage, records), nil
-}
-
-// kubernetesVersion is the version of the Kubernetes module in this binary. A
-// Kubernetes that was not built by its own scripts does not know its version,
-// and a test binary does not know its modules.
-func kubernetesVersion() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-
-	for _, module := range info.Deps {
-		if module.Path == "k8s.io/kubernetes" {
-			return module.Version
-		}
-	}
-
-	return "unknown"
+	return NewReport(show.KubernetesVersion(), floor, race.results, usage, records), nil
 }

@@ -85,7 +85,7 @@ func TestDemoRefusesBadOptionsBeforeItStartsAnything(t *testing.T) {
 		says    string
 	}{
 		{"no reboots", demo.Options{Out: t.TempDir()}, "--reboots is 0: the nodes have to be rebooted at least once"},
-		{"no agent to run", demo.Options{Reboots: 1, Rebound: file, Out: t.TempDir()}, "build it with 'go build -o " + file + " ./cmd/rebound'"},
+		{"no agent to run", demo.Options{Reboots: 1, Rebound: file, Out: t.TempDir()}, "build it with 'go build -C cmd/rebound -o " + file + " .'"},
 		{"no agent beside the program", demo.Options{Reboots: 1, Out: t.TempDir()}, "no such file or directory: build it with"},
 		{"a file in the place of the folder", demo.Options{Reboots: 1, Rebound: os.Args[0], Out: file}, "failed to create folder for reports"},
 	} {

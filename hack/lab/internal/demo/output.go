@@ -10,11 +10,10 @@ import (
 	"fmt"
 	"html/template"
 	"io"
-	"os"
-	"path/filepath"
 	"text/tabwriter"
 	"time"
 
+	"github.com/talos-rebound/rebound/hack/lab/internal/show"
 	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
 )
 
@@ -24,24 +23,6 @@ const (
 	htmlFile = "report.html"
 	svgFile  = "report.svg"
 )
-
-// openFolder makes the folder for the reports, and sees whether they can be
-// written there.
-func openFolder(path string) error {
-	if err := os.MkdirAll(path, 0o755); err != nil {
-		return fmt.Errorf("failed to create folder for reports: %w", err)
-	}
-
-	probe, err := os.CreateTemp(path, ".probe-*")
-	if err != nil {
-		return fmt.Errorf("failed to write to folder for reports: %w", err)
-	}
-
-	probe.Close()           //nolint:errcheck // nothing was written
-	os.Remove(probe.Name()) //nolint:errcheck // it is empty
-
-	return nil
-}
 
 // write writes every form of the report to the folder.
 func (report *Report) write(folder string) error {
@@ -60,13 +41,7 @@ func (report *Report) write(folder string) error {
 		return err
 	}
 
-	for name, content := range map[string][]byte{jsonFile: text, htmlFile: page, svgFile: curve} {
-		if err := os.WriteFile(filepath.Join(folder, name), content, 0o644); err != nil { //nolint:gosec // reports are to be read by all
-			return fmt.Errorf("failed to write report: %w", err)
-		}
-	}
-
-	return nil
+	return show.WriteReports(folder, map[string][]byte{jsonFile: text, htmlFile: page, svgFile: curve})
 }
 
 // row is all nodes in one reboot. Its fields are exported for the page.
@@ -154,11 +129,12 @@ func (report *Report) Page(curve []byte) ([]byte, error) {
 	var page bytes.Buffer
 
 	err := pageTemplate.Execute(&page, map[string]any{
+		"Style":  show.PageStyle(),
 		"Report": report,
 		"Rows":   report.rows(),
 		"Curve":  template.HTML(curve), //nolint:gosec // drawn by the program itself
-		"Target": seconds(recoveryTarget),
-		"Agent":  seconds(report.agentTarget()),
+		"Target": show.Seconds(recoveryTarget),
+		"Agent":  show.Seconds(report.agentTarget()),
 		"Err":    report.Check(),
 		"Date":   time.Now().Format("2 January 2006"),
 	})

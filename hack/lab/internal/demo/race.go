@@ -37,12 +37,12 @@ const (
 type race struct {
 	cluster  *lab.Lab
 	nodes    []*lab.Node
-	progress *Progress
+	progress *show.Progress
 	results  []Reboot
 }
 
 // lineUp brings the nodes and the DaemonSets up.
-func lineUp(ctx context.Context, cluster *lab.Lab, rebound string, progress *Progress) (*race, error) {
+func lineUp(ctx context.Context, cluster *lab.Lab, rebound string, progress *show.Progress) (*race, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, show.BootLimit, fmt.Errorf("the nodes were not whole after %s", show.BootLimit))
 	defer cancel()
 
@@ -107,7 +107,7 @@ func (r *race) rebootOne(ctx context.Context, node *lab.Node) (time.Duration, er
 		return 0, err
 	}
 
-	r.progress.Done(node.Name(), "whole again "+seconds(recovery)+" after its kubelet was healthy")
+	r.progress.Done(node.Name(), "whole again "+show.Seconds(recovery)+" after its kubelet was healthy")
 
 	if hosts[node.Name()] != HostNone {
 		// The next reboot finds rebound as it would after hours: with its watch closed.

@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/talos-rebound/rebound/hack/lab/internal/show"
 	"github.com/talos-rebound/rebound/hack/lab/lab"
 	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
 )
@@ -179,10 +180,10 @@ func (reboot *Reboot) check(agentTarget time.Duration) error {
 	switch {
 	case reboot.Rebound && recovery > recoveryTarget:
 		return fmt.Errorf("reboot %d: %s has rebound and was whole %s after its kubelet was healthy, more than %s",
-			reboot.Reboot, reboot.Node, seconds(recovery), seconds(recoveryTarget))
+			reboot.Reboot, reboot.Node, show.Seconds(recovery), show.Seconds(recoveryTarget))
 	case reboot.Host == specs.HostAgent && reboot.Reboot > 1 && recovery > agentTarget:
 		return fmt.Errorf("reboot %d: %s has the agent and was whole %s after its kubelet was healthy, more than the %s that the floor allows",
-			reboot.Reboot, reboot.Node, seconds(recovery), seconds(agentTarget))
+			reboot.Reboot, reboot.Node, show.Seconds(recovery), show.Seconds(agentTarget))
 	default:
 		return nil
 	}
@@ -199,5 +200,3 @@ func (report *Report) JSON() ([]byte, error) {
 }
 
 func duration(seconds float64) time.Duration { return time.Duration(seconds * float64(time.Second)) }
-
-func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }

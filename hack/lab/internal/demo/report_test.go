@@ -241,17 +241,3 @@ func requireXML(t *testing.T, document []byte) {
 		}
 	}
 }
-
-func TestProgressWritesPlainLinesWhereThereIsNoTerminal(t *testing.T) {
-	t.Parallel()
-
-	var out bytes.Buffer
-
-	progress := demo.NewProgress(&out, 2, "worker-a")
-	progress.Node("worker-a", "booting")
-	progress.Done("worker-a", "whole again after 1 s")
-	progress.Node("worker-a", "booting")
-
-	assert.Equal(t, "worker-a 1/2: booting\nworker-a 1/2: whole again after 1 s\nworker-a 2/2: booting\n",
-		regexp.MustCompile(`(?m)^ *[0-9.]+ s  `).ReplaceAllString(out.String(), ""))
-}

@@ -63,6 +63,9 @@ type Config struct {
 	Images map[string]Program
 	// StaticPods is the folder of static pods, StaticPodURL where there is a list of them; empty for none.
 	StaticPods, StaticPodURL string
+	// NetworkConfig is the file without which the runtime's network is not ready,
+	// and so the node is not Ready; empty for a network that always is.
+	NetworkConfig string
 	// Devices are extended resources, by name.
 	Devices map[string]Device
 }
@@ -203,7 +206,7 @@ func (config Config) dependencies(server *options.KubeletServer, restConfig *res
 		return nil, fmt.Errorf("failed to create heartbeat client: %w", err)
 	}
 
-	runtime := newRuntime(config.Images)
+	runtime := newRuntime(config.Images, config.NetworkConfig)
 
 	hollow := kubemark.NewHollowKubelet(
 		&server.KubeletFlags,

@@ -124,11 +124,11 @@ func (p *program) paths(root string, texts []string) []string {
 	return mapped
 }
 
-// path maps a text that is a path in the container, or a flag with one.
+// path maps a text that is a path in the container, or a flag or the address of a bus with one.
 func (p *program) path(root, text string) string {
 	flag, path := "", text
 
-	if i := strings.Index(text, "=/"); strings.HasPrefix(text, "-") && i >= 0 {
+	if i := strings.Index(text, "=/"); i >= 0 && (strings.HasPrefix(text, "-") || strings.HasPrefix(text, "unix:path=")) {
 		flag, path = text[:i+1], text[i+1:]
 	}
 

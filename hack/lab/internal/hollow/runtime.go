@@ -6,6 +6,7 @@ package hollow
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"sync"
 	"syscall"
@@ -35,13 +36,15 @@ type runtime struct {
 	*criapitesting.FakeRuntimeService
 
 	images map[string]Program
+	// network is the file without which the network is not ready; empty for none.
+	network string
 
 	mu       sync.Mutex
 	ending   map[string]struct{}
 	programs map[string]*program
 }
 
-func newRuntime(images map[string]Program) *runtime {
+func newRuntime(images map[string]Program, network string) *runtime {
 	service := criapitesting.NewFakeRuntimeService()
 	service.FakeStatus = &runtimeapi.RuntimeStatus{
 		Conditions: []*runtimeapi.RuntimeCondition{
@@ -53,9 +56,27 @@ func newRuntime(images map[string]Program) *runtime {
 	return &runtime{
 		FakeRuntimeService: service,
 		images:             images,
+		network:            network,
 		ending:             map[string]struct{}{},
 		programs:           map[string]*program{},
 	}
+}
+
+// Status implements the CRI. As a real runtime it looks for the configuration of
+// the network each time.
+func (runtime *runtime) Status(ctx context.Context, verbose bool) (*runtimeapi.StatusResponse, error) {
+	if runtime.network != "" {
+		if _, err := os.Stat(runtime.network); err != nil {
+			status := &runtimeapi.RuntimeStatus{Conditions: []*runtimeapi.RuntimeCondition{
+				{Type: runtimeapi.RuntimeReady, Status: true},
+				{Type: runtimeapi.NetworkReady, Status: false, Reason: "NetworkPluginNotReady", Message: err.Error()},
+			}}
+
+			return &runtimeapi.StatusResponse{Status: status}, nil //nolint:nilerr // it is in the status
+		}
+	}
+
+	return runtime.FakeRuntimeService.Status(ctx, verbose)
 }
 
 // endsByItself tells the runtime that the container, not started yet, runs to

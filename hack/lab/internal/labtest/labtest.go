@@ -33,8 +33,18 @@ func Rebound(t *testing.T, root string) string {
 
 // BuildRebound does the same for who keeps the binary longer than a test.
 func BuildRebound(ctx context.Context, root, path string) error {
-	if output, err := exec.CommandContext(ctx, "go", "build", "-C", root, "-o", path, "./cmd/rebound").CombinedOutput(); err != nil {
-		return fmt.Errorf("failed to build rebound: %w:\n%s", err, output)
+	return build(ctx, root, path, "./cmd/rebound")
+}
+
+// BuildCoordinator builds the coordinator, which is a module of its own, for who
+// keeps the binary longer than a test.
+func BuildCoordinator(ctx context.Context, root, path string) error {
+	return build(ctx, filepath.Join(root, "cmd", "rebound-coordinator"), path, ".")
+}
+
+func build(ctx context.Context, module, path, program string) error {
+	if output, err := exec.CommandContext(ctx, "go", "build", "-C", module, "-o", path, program).CombinedOutput(); err != nil {
+		return fmt.Errorf("failed to build %s: %w:\n%s", filepath.Base(path), err, output)
 	}
 
 	return nil

@@ -53,17 +53,19 @@ type machine struct {
 	logger *zap.Logger
 	state  *host.State
 	logind *logind.Server
-	// signals are those that begin and cancel a shutdown.
+	// signals are those that begin and cancel a shutdown, and ask for a reboot.
 	signals chan os.Signal
-	// requestReboot begins the reboot, as SIGTERM does. It may be called again.
-	requestReboot context.CancelFunc
+	// requestReboot makes the machine reboot by itself. It may be called at any
+	// time, and returns before the reboot has begun.
+	requestReboot func()
 
 	// watchers end with the kubelet.
 	watchers sync.WaitGroup
 }
 
-// Main boots a node and returns when it has been rebooted, which SIGTERM or a
-// client of its API asks for. Its only argument is the path of a configuration file.
+// Main boots a node and returns when it is down. SIGTERM shuts it down, with
+// nil for its error. If it was asked for a reboot, the error is a Rebooted. Its
+// only argument is the path of a configuration file.
 func Main(args []string) error {
 	booted := time.Now()
 
@@ -89,7 +91,7 @@ func Main(args []string) error {
 	}
 
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, SignalBegin, SignalCancel)
+	signal.Notify(signals, SignalBegin, SignalCancel, SignalReboot)
 
 	return (&machine{config: config, booted: booted, logger: logger, signals: signals}).run(ctx)
 }
@@ -108,8 +110,10 @@ func logKubelet() error {
 
 // run lives from boot to reboot. The reboot begins when rebooting is done.
 func (machine *machine) run(rebooting context.Context) error {
-	rebooting, machine.requestReboot = context.WithCancel(rebooting)
-	defer machine.requestReboot()
+	rebooting, request := context.WithCancelCause(rebooting)
+	defer request(nil)
+
+	machine.requestReboot = func() { request(Rebooted{}) }
 
 	// What the machine does goes on during the reboot: controllers included.
 	ctx, end := context.WithCancel(context.WithoutCancel(rebooting))
@@ -128,14 +132,26 @@ func (machine *machine) run(rebooting context.Context) error {
 
 	machine.announce(rebooting)
 
-	return machine.reboot(ctx, stopKubelet)
+	err := machine.reboot(ctx, stopKubelet)
+
+	// A machine that has failed to shut down reboots all the same.
+	if rebooted := (Rebooted{}); errors.As(context.Cause(rebooting), &rebooted) {
+		if err != nil {
+			machine.logger.Error("failed to shut down", zap.Error(err))
+		}
+
+		return rebooted
+	}
+
+	return err
 }
 
 // The signals with which a machine, as logind, begins and cancels a shutdown
-// that never gets further than its announcement.
+// that never gets further than its announcement, and the one that reboots it.
 const (
 	SignalBegin  = syscall.SIGUSR1
 	SignalCancel = syscall.SIGUSR2
+	SignalReboot = syscall.SIGHUP
 )
 
 // announce begins and cancels shutdowns until ctx is done.
@@ -145,6 +161,12 @@ func (machine *machine) announce(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case received := <-machine.signals:
+			if received == SignalReboot {
+				machine.requestReboot()
+
+				continue
+			}
+
 			announce := machine.logind.Begin
 			if received == SignalCancel {
 				announce = machine.logind.Cancel
@@ -177,6 +199,13 @@ func (machine *machine) start(ctx context.Context) error {
 	if machine.logind, err = logind.Listen(config.Root.BusSocket()); err != nil {
 		return err
 	}
+
+	machine.logind.OnReboot(func() error {
+		machine.logger.Info("reboot requested on the bus")
+		machine.requestReboot()
+
+		return nil
+	})
 
 	for name, value := range map[string]string{
 		"DBUS_SYSTEM_BUS_ADDRESS": machine.logind.Address(),
@@ -259,6 +288,7 @@ func (machine *machine) boot(ctx context.Context) error {
 		Labels:                          config.Labels,
 		Devices:                         config.Devices,
 		Images:                          config.Images,
+		NetworkConfig:                   config.Root.NetworkConfig(),
 		StaticPods:                      config.StaticPods,
 		StaticPodURL:                    staticPodURL,
 	}, client); err != nil {

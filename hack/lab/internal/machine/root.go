@@ -5,7 +5,9 @@
 package machine
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -42,7 +44,16 @@ func (root Root) Temp() string { return root.path("tmp") }
 func (root Root) APISocket() string { return filepath.Join(root.run(), "machine.sock") }
 
 // BusSocket is the D-Bus on which the machine is logind to the kubelet.
-func (root Root) BusSocket() string { return filepath.Join(root.run(), "dbus.sock") }
+// It is where the system's bus is.
+func (root Root) BusSocket() string { return filepath.Join(root.run(), "dbus", "system_bus_socket") }
+
+// NetworkConfig is what a CNI leaves on the node when it is installed. Without
+// it the node is not Ready.
+func (root Root) NetworkConfig() string { return root.path("etc", "cni", "net.d", "10-lab.conflist") }
+
+// RebootCommand reboots the machine as the command of that name does, and
+// returns before it is down.
+func (root Root) RebootCommand() string { return root.path("sbin", "reboot") }
 
 // run holds what belongs to one boot.
 func (root Root) run() string { return root.path("run") }
@@ -60,10 +71,35 @@ func (root Root) Create() error {
 		filepath.Dir(root.ClientCertificate()),
 		root.PodLogs(),
 		filepath.Dir(root.BootID()),
+		filepath.Dir(root.NetworkConfig()),
+		filepath.Dir(root.RebootCommand()),
 	} {
 		if err := os.MkdirAll(folder, 0o700); err != nil {
 			return fmt.Errorf("failed to create folder %q: %w", folder, err)
 		}
+	}
+
+	// Programs that look into the root folder find it as it is on any host.
+	if err := os.Symlink("/run", root.path("var", "run")); err != nil {
+		return fmt.Errorf("failed to link folder: %w", err)
+	}
+
+	return root.InstallNetwork()
+}
+
+// InstallNetwork does what a CNI does.
+func (root Root) InstallNetwork() error {
+	if err := os.WriteFile(root.NetworkConfig(), []byte("{}\n"), 0o600); err != nil {
+		return fmt.Errorf("failed to write configuration of the network: %w", err)
+	}
+
+	return nil
+}
+
+// RemoveNetwork undoes InstallNetwork.
+func (root Root) RemoveNetwork() error {
+	if err := os.Remove(root.NetworkConfig()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("failed to remove configuration of the network: %w", err)
 	}
 
 	return nil
@@ -76,7 +112,9 @@ func (root Root) boot(bootID string, at time.Time) error {
 		if err := os.RemoveAll(folder); err != nil {
 			return fmt.Errorf("failed to empty folder %q: %w", folder, err)
 		}
+	}
 
+	for _, folder := range []string{filepath.Dir(root.BusSocket()), root.Temp()} {
 		if err := os.MkdirAll(folder, 0o700); err != nil {
 			return fmt.Errorf("failed to create folder %q: %w", folder, err)
 		}
@@ -88,6 +126,12 @@ func (root Root) boot(bootID string, at time.Time) error {
 
 	if err := os.WriteFile(root.path("proc", "stat"), fmt.Appendf(nil, "btime %d\n", at.Unix()), 0o600); err != nil {
 		return fmt.Errorf("failed to write time of boot: %w", err)
+	}
+
+	command := fmt.Appendf(nil, "#!/bin/sh\nexec kill -HUP %d\n", os.Getpid())
+
+	if err := os.WriteFile(root.RebootCommand(), command, 0o700); err != nil { //nolint:gosec // it is a program
+		return fmt.Errorf("failed to write command for reboots: %w", err)
 	}
 
 	return nil

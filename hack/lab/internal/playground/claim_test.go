@@ -109,7 +109,7 @@ func TestUpRefusesBadOptionsBeforeItStartsAnything(t *testing.T) {
 		{"fewer than no nodes", playground.Options{Workers: -1}, "--workers is -1: it has to be from 0 to 26"},
 		{"more nodes than letters", playground.Options{Stock: 27}, "--stock is 27: it has to be from 0 to 26"},
 		{"fewer than no agents", playground.Options{Agents: -1}, "--agents is -1: it has to be from 0 to 26"},
-		{"no agent to run", playground.Options{Agents: 1, Rebound: file}, "permission denied: build it with 'go build -o " + file + " ./cmd/rebound', or name it with --rebound"},
+		{"no agent to run", playground.Options{Agents: 1, Rebound: file}, "permission denied: build it with 'go build -C cmd/rebound -o " + file + " .', or name it with --rebound"},
 		{"a file in the place of the folder", playground.Options{Workers: 1, Out: file}, "failed to create folder"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -84,7 +84,7 @@ func Up(ctx context.Context, options Options, w io.Writer) (err error) {
 	}
 
 	if options.Agents > 0 {
-		if options.Rebound, err = show.FindRebound(options.Rebound); err != nil {
+		if options.Rebound, err = show.FindProgram(options.Rebound, "rebound"); err != nil {
 			return err
 		}
 	}

@@ -3,8 +3,8 @@
 // file, You can obtain one at http://mozilla.org/MPL/2.0/.
 
 // Package show is what the commands that show a lab to people have in common:
-// what runs on its nodes, and the lines in which they tell what happens. The
-// tests of both commands are its tests.
+// what runs on its nodes, the lines in which they tell what happens, and where
+// the reports go. The tests of the commands are most of its tests.
 package show
 
 import (
@@ -45,16 +45,16 @@ func StockWithAgent(binary string) lab.NodeOption {
 	return lab.WithAgent(lab.Agent{Binary: binary, Platform: platform.Talos})
 }
 
-// FindRebound returns where the binary is that nodes with the agent run: at path,
-// or beside the running program if that is empty.
-func FindRebound(path string) (string, error) {
+// FindProgram returns where a program of rebound's is, which is in cmd under its
+// name: at path, or beside the running program if that is empty.
+func FindProgram(path, name string) (string, error) {
 	if path == "" {
 		self, err := os.Executable()
 		if err != nil {
 			return "", fmt.Errorf("failed to find the folder of this program: %w", err)
 		}
 
-		path = filepath.Join(filepath.Dir(self), "rebound")
+		path = filepath.Join(filepath.Dir(self), name)
 	}
 
 	// The machines that start it have a working folder of their own.
@@ -64,7 +64,7 @@ func FindRebound(path string) (string, error) {
 	}
 
 	if _, err = exec.LookPath(absolute); err != nil {
-		return "", fmt.Errorf("no rebound for the agent: %w: build it with 'go build -o %s ./cmd/rebound', or name it with --rebound", err, absolute)
+		return "", fmt.Errorf("no %s: %w: build it with 'go build -C cmd/%s -o %s .', or name it with --%s", name, err, name, absolute, name)
 	}
 
 	return absolute, nil

@@ -53,10 +53,13 @@ func start(t *testing.T, sentinel watcher) *watched {
 	go func() {
 		defer close(ended)
 		sentinel.Watch(ctx, func(wanted bool, reason string) {
-			if wanted {
-				told <- reason
-			} else {
-				told <- ""
+			if !wanted {
+				reason = ""
+			}
+
+			select {
+			case told <- reason:
+			case <-ctx.Done():
 			}
 		})
 	}()

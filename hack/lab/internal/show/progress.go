@@ -2,7 +2,7 @@
 // License, v. 2.0. If a copy of the MPL was not distributed with this
 // file, You can obtain one at http://mozilla.org/MPL/2.0/.
 
-package demo
+package show
 
 import (
 	"fmt"
@@ -14,14 +14,12 @@ import (
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 	"golang.org/x/term"
-
-	"github.com/talos-rebound/rebound/hack/lab/internal/show"
 )
 
 // Progress tells what happens: a live line for each node on a terminal, plain
 // lines elsewhere. What concerns different nodes may be told concurrently.
 type Progress struct {
-	*show.Log
+	*Log
 
 	w     io.Writer
 	live  *mpb.Progress
@@ -39,7 +37,7 @@ type line struct {
 
 // NewProgress writes to w about nodes that will be rebooted so often.
 func NewProgress(w io.Writer, reboots int, nodes ...string) *Progress {
-	p := &Progress{Log: show.NewLog(w), w: w, lines: map[string]*line{}}
+	p := &Progress{Log: NewLog(w), w: w, lines: map[string]*line{}}
 
 	if file, ok := w.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
 		p.live = mpb.New(mpb.WithOutput(w))

@@ -1,0 +1,63 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package show
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"time"
+)
+
+// OpenFolder makes the folder for the reports, and sees whether they can be
+// written there.
+func OpenFolder(path string) error {
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		return fmt.Errorf("failed to create folder for reports: %w", err)
+	}
+
+	probe, err := os.CreateTemp(path, ".probe-*")
+	if err != nil {
+		return fmt.Errorf("failed to write to folder for reports: %w", err)
+	}
+
+	probe.Close()           //nolint:errcheck // nothing was written
+	os.Remove(probe.Name()) //nolint:errcheck // it is empty
+
+	return nil
+}
+
+// WriteReports writes files with these names to the folder.
+func WriteReports(folder string, files map[string][]byte) error {
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(folder, name), content, 0o644); err != nil { //nolint:gosec // reports are to be read by all
+			return fmt.Errorf("failed to write report: %w", err)
+		}
+	}
+
+	return nil
+}
+
+// KubernetesVersion is the version of the Kubernetes module in this binary. A
+// Kubernetes that was not built by its own scripts does not know its version,
+// and a test binary does not know its modules.
+func KubernetesVersion() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+
+	for _, module := range info.Deps {
+		if module.Path == "k8s.io/kubernetes" {
+			return module.Version
+		}
+	}
+
+	return "unknown"
+}
+
+// Seconds writes a duration as reports do.
+func Seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }

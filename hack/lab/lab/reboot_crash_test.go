@@ -1,0 +1,127 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package lab_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/talos-rebound/rebound/hack/lab/internal/apiproxy"
+	"github.com/talos-rebound/rebound/hack/lab/lab"
+	"github.com/talos-rebound/rebound/pkg/apis/reboot/v1alpha1"
+)
+
+// TestRebootGoesOnWhereverTheCoordinatorIsKilled kills the one that leads as
+// soon as a phase is seen, and starts it again as a cluster does.
+func TestRebootGoesOnWhereverTheCoordinatorIsKilled(t *testing.T) {
+	s := newStage(t, "killed", 2, worker)
+	node := s.nodes[0]
+
+	s.setPolicy(func(policy *v1alpha1.RebootPolicySpec) {
+		policy.Reboot.Delay, policy.Gates.Settle = seconds(1), seconds(2)
+	})
+	s.run(lab.Deployment(s.name, "app", 2, lab.OnNode(node.Name())), 2)
+	s.ask(node)
+
+	for _, phase := range []v1alpha1.Phase{v1alpha1.PhaseCordoned, v1alpha1.PhaseDrained, v1alpha1.PhaseGranted, v1alpha1.PhaseBack} {
+		leader := s.leader()
+		s.awaitPhase(node, phase, "")
+		require.NoError(t, leader.Kill())
+		t.Logf("%s was killed in %s", leader.Name(), phase)
+		require.NoError(t, leader.Start(s.ctx))
+	}
+
+	s.awaitRebooted(node)
+	assert.Len(t, node.Boots(), 2, "it was rebooted once")
+}
+
+func TestRebootIsGivenBackAfterBothReplicasWereKilled(t *testing.T) {
+	s := newStage(t, "both", 2, worker)
+	node := s.nodes[0]
+
+	s.setPolicy(func(policy *v1alpha1.RebootPolicySpec) { policy.Drain.Timeout = seconds(4) })
+	s.stick(node)
+	s.ask(node)
+	s.awaitStuck(node)
+
+	for _, replica := range s.replicas {
+		require.NoError(t, replica.Kill())
+	}
+
+	for _, replica := range s.replicas {
+		require.NoError(t, replica.Start(s.ctx))
+	}
+
+	s.awaitRestored(node, "Blocked")
+}
+
+// TestRebootSurvivesTwoLeadersAtOnce keeps what the first leader sends to a node
+// in the network, until the second one has done all of it. What arrives then
+// must change nothing.
+func TestRebootSurvivesTwoLeadersAtOnce(t *testing.T) {
+	for name, held := range map[string]func(*http.Request) bool{
+		"a cordon arrives late": func(request *http.Request) bool {
+			return apiproxy.Writes(request) && strings.HasPrefix(request.URL.Path, "/api/v1/nodes/")
+		},
+		"a slot is taken late": func(request *http.Request) bool {
+			return apiproxy.Writes(request) && strings.Contains(request.URL.Path, "/"+v1alpha1.ResourceRebootBudgets+"/")
+		},
+		"a step is written late": func(request *http.Request) bool {
+			return apiproxy.Writes(request) && strings.Contains(request.URL.Path, "/"+v1alpha1.ResourceNodeReboots+"/")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t, "two-leaders", 0, worker, worker)
+			node, other := s.nodes[0], s.nodes[1]
+
+			proxy, err := s.cluster.Proxy()
+			require.NoError(t, err)
+
+			first := s.addReplica(proxy)
+			require.Equal(t, first, s.leader())
+
+			// The Lease is held up as well, so that another one may have it.
+			isHeld := func(requests []string) bool {
+				for _, request := range requests {
+					if !strings.Contains(request, "/leases/") {
+						return true
+					}
+				}
+
+				return false
+			}
+
+			proxy.Hold(func(request *http.Request) bool {
+				return held(request) || apiproxy.Writes(request) && strings.Contains(request.URL.Path, "/leases/") && isHeld(proxy.Held())
+			})
+			s.ask(node)
+			require.NoError(t, proxy.AwaitHeld(s.ctx, isHeld))
+
+			s.addReplica(nil)
+			s.ask(other)
+			s.awaitRebooted(node, other)
+
+			t.Logf("arrives late: %q", proxy.Held())
+			late := time.Now()
+			proxy.Release()
+
+			require.Eventually(t, func() bool {
+				return len(s.audit(func(record lab.AuditRecord) bool {
+					return record.Time.After(late) && record.User == lab.CoordinatorAccount.User() && record.Resource != "leases" && record.Verb != "get" && record.Verb != "list" && record.Verb != "watch"
+				})) > 0
+			}, 30*time.Second, 100*time.Millisecond, "something has arrived")
+
+			s.awaitRebooted(node, other)
+			s.awaitSlots()
+			assert.Len(t, node.Boots(), 2)
+			assert.Len(t, other.Boots(), 2)
+		})
+	}
+}
