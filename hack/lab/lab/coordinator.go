@@ -45,7 +45,7 @@ type Coordinator struct {
 	lab        *Lab
 	name       string
 	binary     string
-	args       []string
+	args, env  []string
 	healthPort int
 	metrics    int
 
@@ -56,8 +56,8 @@ type Coordinator struct {
 type CoordinatorOptions struct {
 	// Binary is the path of rebound-coordinator.
 	Binary string
-	// Args are further flags.
-	Args []string
+	// Args are further flags, Env further environment variables as "NAME=value".
+	Args, Env []string
 	// Proxy stands between the replica and the API server; nil for nothing.
 	Proxy *apiproxy.Proxy
 }
@@ -86,6 +86,7 @@ func (lab *Lab) AddCoordinator(ctx context.Context, name string, options Coordin
 		lab:        lab,
 		name:       name,
 		binary:     options.Binary,
+		env:        append(os.Environ(), options.Env...),
 		healthPort: ports[0],
 		metrics:    ports[1],
 		args: append([]string{
@@ -127,7 +128,7 @@ func (coordinator *Coordinator) Start(ctx context.Context) error {
 
 	var err error
 
-	if coordinator.process, err = component.StartProgram(coordinator.binary, lab.folder, lab.log(coordinator.name), nil, coordinator.args...); err != nil {
+	if coordinator.process, err = component.StartProgram(coordinator.binary, lab.folder, lab.log(coordinator.name), coordinator.env, coordinator.args...); err != nil {
 		return err
 	}
 

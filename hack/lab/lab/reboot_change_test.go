@@ -5,6 +5,8 @@
 package lab_test
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -32,6 +34,38 @@ func TestRebootOfANodeThatIsDeletedFreesItsSlot(t *testing.T) {
 	require.NoError(t, s.cluster.RemoveNode(s.ctx, deleted.Node))
 	s.awaitRebooted(other)
 	s.awaitSlots()
+}
+
+// TestRebootIsTakenBackWithTheWish has a coordinator that cannot stream its first
+// list, as with an API server of before Kubernetes 1.34.
+func TestRebootIsTakenBackWithTheWish(t *testing.T) {
+	s := newStage(t, "wish", 0, worker)
+	node := s.nodes[0]
+
+	s.addReplica(lab.CoordinatorOptions{Env: []string{"KUBE_FEATURE_WatchListClient=false"}})
+	s.stick(node)
+	s.ask(node)
+	s.awaitStuck(node)
+
+	require.NoError(t, os.Remove(filepath.Join(node.Root(), "run", "reboot-required")))
+	require.NoError(t, s.cluster.AwaitNoReboot(s.ctx, node.Name()))
+	node.awaitNode(func(object *corev1.Node) bool {
+		return !object.Spec.Unschedulable && object.Annotations[v1alpha1.CordonAnnotation] == ""
+	})
+	s.awaitSlots()
+	assert.Len(t, node.Boots(), 1)
+
+	// One that is wanted again is another one, and so is the next.
+	s.free()
+
+	for boots := range 2 {
+		s.ask(node)
+		s.awaitReboot(node, func(r *v1alpha1.NodeReboot) bool {
+			return r.Status.Phase == v1alpha1.PhaseDone && len(node.Boots()) == boots+2
+		})
+	}
+
+	s.awaitRebooted(node)
 }
 
 func TestRebootIsGivenUpWithoutItsPolicy(t *testing.T) {

@@ -84,7 +84,7 @@ func TestRebootSurvivesTwoLeadersAtOnce(t *testing.T) {
 			proxy, err := s.cluster.Proxy()
 			require.NoError(t, err)
 
-			first := s.addReplica(proxy)
+			first := s.addReplica(lab.CoordinatorOptions{Proxy: proxy})
 			require.Equal(t, first, s.leader())
 
 			// The Lease is held up as well, so that another one may have it.
@@ -104,7 +104,7 @@ func TestRebootSurvivesTwoLeadersAtOnce(t *testing.T) {
 			s.ask(node)
 			require.NoError(t, proxy.AwaitHeld(s.ctx, isHeld))
 
-			s.addReplica(nil)
+			s.addReplica(lab.CoordinatorOptions{})
 			s.ask(other)
 			s.awaitRebooted(node, other)
 

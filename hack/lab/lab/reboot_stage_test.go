@@ -27,7 +27,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
 
-	"github.com/talos-rebound/rebound/hack/lab/internal/apiproxy"
 	"github.com/talos-rebound/rebound/hack/lab/internal/labtest"
 	"github.com/talos-rebound/rebound/hack/lab/lab"
 	"github.com/talos-rebound/rebound/internal/agent/platform"
@@ -164,7 +163,7 @@ func newStage(t *testing.T, name string, replicas int, parts ...part) *stage {
 	})
 
 	for range replicas {
-		s.addReplica(nil)
+		s.addReplica(lab.CoordinatorOptions{})
 	}
 
 	return s
@@ -282,16 +281,15 @@ func (s *stage) checkInvariants(ctx context.Context) {
 	}
 }
 
-// addReplica starts another replica of the coordinator.
-func (s *stage) addReplica(proxy *apiproxy.Proxy, args ...string) *lab.Coordinator {
+// addReplica starts another replica of the coordinator. Replicas follow each
+// other within seconds.
+func (s *stage) addReplica(options lab.CoordinatorOptions) *lab.Coordinator {
 	s.t.Helper()
 
-	replica, err := s.cluster.AddCoordinator(s.ctx, fmt.Sprintf("coordinator-%s-%d", s.name, len(s.replicas)), lab.CoordinatorOptions{
-		Binary: s.binary, Proxy: proxy,
-		Args: append([]string{
-			"--lease-duration=3s", "--renew-deadline=2s", "--retry-period=500ms", "--log-format=console",
-		}, args...),
-	})
+	options.Binary = s.binary
+	options.Args = append(options.Args, "--lease-duration=3s", "--renew-deadline=2s", "--retry-period=500ms", "--log-format=console")
+
+	replica, err := s.cluster.AddCoordinator(s.ctx, fmt.Sprintf("coordinator-%s-%d", s.name, len(s.replicas)), options)
 	require.NoError(s.t, err)
 
 	s.replicas = append(s.replicas, replica)

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/talos-rebound/rebound/hack/lab/lab"
 	"github.com/talos-rebound/rebound/internal/reboot"
 	"github.com/talos-rebound/rebound/pkg/apis/reboot/v1alpha1"
 )
@@ -30,6 +31,7 @@ func TestRebootThroughTheTalosAPI(t *testing.T) {
 	s.setPolicy(func(policy *v1alpha1.RebootPolicySpec) { policy.Reboot.Method = v1alpha1.MethodTalosAPI })
 	s.apply(&v1alpha1.NodeReboot{ObjectMeta: metav1.ObjectMeta{Name: node.Name()}, Spec: v1alpha1.NodeRebootSpec{Reason: "a new kernel"}})
 
+	with := lab.CoordinatorOptions{Args: []string{"--talosconfig=" + talosconfig}}
 	awaitBlocked := func(words string) {
 		t.Helper()
 		s.awaitReboot(node, func(r *v1alpha1.NodeReboot) bool {
@@ -38,12 +40,12 @@ func TestRebootThroughTheTalosAPI(t *testing.T) {
 	}
 
 	require.NoError(t, s.cluster.WriteTalosconfig(talosconfig, role.MakeSet(role.Reader)))
-	reader := s.addReplica(nil, "--talosconfig="+talosconfig)
+	reader := s.addReplica(with)
 	awaitBlocked("os:operator")
 	require.NoError(t, reader.Stop())
 
 	require.NoError(t, os.WriteFile(talosconfig, []byte("context: nowhere\n"), 0o600))
-	s.addReplica(nil, "--talosconfig="+talosconfig)
+	s.addReplica(with)
 	awaitBlocked("has no contexts")
 	assert.Zero(t, s.witness.Cordoned(node.Name()))
 
