@@ -80,8 +80,6 @@ func newCommand() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context()) },
 	}
 
-	command.AddCommand(newVersionCommand())
-
 	flags := command.Flags()
 	flags.SortFlags = false
 	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig to use outside a cluster; inside, the pod's service account is used")
