@@ -146,6 +146,13 @@ func (p *planner) notYet(name string, r *Reboot, policy *Policy) obstacle {
 		}
 	}
 
+	// Force helps against what has kept pods on the node, and not against a node that has refused the reboot.
+	if !r.Force || !r.Status.since(PhaseGranted).IsZero() {
+		if found := p.backOff(r); found.reason != "" {
+			return found
+		}
+	}
+
 	if answer := p.facts.Talos[name]; p.usesTalosAPI(&node, policy) && answer.CheckProblem != "" {
 		p.checkAgain(name)
 
@@ -171,26 +178,32 @@ func (p *planner) tooEarly(r *Reboot, policy *Policy) obstacle {
 		return because(ReasonCooldown, "rebooted at %s; not again before %s", stamp(last), stamp(last.Add(policy.Cooldown)))
 	}
 
-	if next := r.Status.NextAttemptAt; p.now.Before(next) {
-		p.wakeAt(next)
-
-		why := ""
-		if len(r.Status.Results) > 0 {
-			why = ": " + r.Status.Results[0].Message
-		}
-
-		return obstacle{
-			reason:    ReasonBackOff,
-			message:   fmt.Sprintf("given up %d time(s), next attempt at %s%s", r.Status.FailedAttempts, stamp(next), why),
-			blockedBy: r.Status.BlockedBy,
-		}
-	}
-
 	if until, _ := OpenUntil(policy.Windows, p.now); !until.IsZero() && until.Sub(p.now) < policy.Drain.Timeout {
 		return p.outsideWindow(policy)
 	}
 
 	return obstacle{}
+}
+
+// backOff is what an attempt that was given up leads to.
+func (p *planner) backOff(r *Reboot) obstacle {
+	next := r.Status.NextAttemptAt
+	if !p.now.Before(next) {
+		return obstacle{}
+	}
+
+	p.wakeAt(next)
+
+	why := ""
+	if len(r.Status.Results) > 0 {
+		why = ": " + r.Status.Results[0].Message
+	}
+
+	return obstacle{
+		reason:    ReasonBackOff,
+		message:   fmt.Sprintf("given up %d time(s), next attempt at %s%s", r.Status.FailedAttempts, stamp(next), why),
+		blockedBy: r.Status.BlockedBy,
+	}
 }
 
 // isChecked tells whether the Talos API of a node has answered lately, if that matters, and asks it if not.

@@ -148,6 +148,15 @@ func TestAReboot(t *testing.T) {
 			"Pending BackOff", "given up 2 time(s), next attempt at 2026-03-02T12:01:00Z: pod shop/db", time.Minute,
 		},
 		{
+			"that is forced waits as well if it was the reboot that was refused",
+			given{asks("a", func(r *reboot.Reboot) { r.Force = true }), status(func(s *reboot.Status) {
+				s.FailedAttempts, s.NextAttemptAt = 1, now.Add(time.Minute)
+				s.Steps = []reboot.Step{{Phase: reboot.PhaseGranted, At: now}, {Phase: reboot.PhaseRestoring, At: now}}
+				s.Results = []reboot.Result{{Message: "no role"}}
+			})},
+			"Pending BackOff", "given up 1 time(s), next attempt at 2026-03-02T12:01:00Z: no role", time.Minute,
+		},
+		{
 			"waits for its window",
 			given{policy(func(p *reboot.Policy) { p.Windows = []reboot.Window{{Start: 13 * 60, End: 14 * 60}} })},
 			"Pending OutsideWindow", "the next window in which the drain fits opens at 2026-03-02T13:00:00Z", hour,
