@@ -66,7 +66,8 @@ func (p *planner) noSlot(name string, policy *Policy) string {
 }
 
 // down returns which nodes of a policy, or of all of them, are unavailable besides the one that asks: those that hold a
-// slot, those that are about to, those that are not Ready, and those that somebody else has cordoned.
+// slot, those that are about to, those that are not Ready, and those that somebody else has cordoned. The words for a holder
+// are the same in each of its steps: all who wait repeat them in their status.
 func (p *planner) down(asking, policy string) []string {
 	var down []string
 
@@ -77,7 +78,7 @@ func (p *planner) down(asking, policy string) []string {
 	}
 
 	for _, name := range slices.Sorted(maps.Keys(p.holders)) {
-		add(name, p.holders[name].Policy, strings.ToLower(string(p.holders[name].Step)))
+		add(name, p.holders[name].Policy, "being rebooted")
 	}
 
 	for _, name := range slices.Sorted(maps.Keys(p.reserved)) {

@@ -46,8 +46,8 @@ func TestASlot(t *testing.T) {
 		message string
 	}{
 		{"is free", given{nodes("b", "c")}, takes},
-		{"is held from before the cordon on", given{holds("b")}, none + "b is pending"},
-		{"is held while a node is given back", given{in("b", reboot.PhaseRestoring, 0)}, none + "b is restoring"},
+		{"is held from before the cordon on", given{holds("b")}, none + "b is being rebooted"},
+		{"is held while a node is given back", given{in("b", reboot.PhaseRestoring, 0)}, none + "b is being rebooted"},
 		{"is free once a node is done", given{in("b", reboot.PhaseDone, 0), node("b", uncordoned)}, takes},
 		{"is counted for a node that is not Ready", given{node("b", notReady)}, none + "b is not Ready"},
 		{"is counted for a node that somebody has cordoned", given{node("b", cordoned)}, none + "b is cordoned"},
@@ -65,12 +65,12 @@ func TestASlot(t *testing.T) {
 		{
 			"is one of the policy as well",
 			given{in("b", reboot.PhaseBack, 0), atATime(2)},
-			"RebootPolicy all allows 1 at a time: b is back",
+			"RebootPolicy all allows 1 at a time: b is being rebooted",
 		},
 		{
 			"of a policy is counted for a node that has left it since",
 			given{in("b", reboot.PhaseBack, 0), node("b", func(n *reboot.Node) { n.Policies = nil }), atATime(2)},
-			"RebootPolicy all allows 1 at a time: b is back",
+			"RebootPolicy all allows 1 at a time: b is being rebooted",
 		},
 		{
 			"of another policy does not count for this one",
@@ -101,7 +101,7 @@ func TestASlot(t *testing.T) {
 		{
 			"is not given to two who ask at once",
 			given{asks("_")},
-			none + "_ is pending",
+			none + "_ is being rebooted",
 		},
 		{
 			"is kept for one that comes first and is being checked",

@@ -204,7 +204,7 @@ func TestAReboot(t *testing.T) {
 		{
 			"without a slot says who has it",
 			given{in("b", reboot.PhaseGranted, time.Minute)},
-			"Pending NoSlot, slot ub/1 Granted", "the RebootBudget allows 1 at a time: b is granted", 14 * time.Minute,
+			"Pending NoSlot, slot ub/1 Granted", "the RebootBudget allows 1 at a time: b is being rebooted", 14 * time.Minute,
 		},
 		{
 			"with a slot gets its finalizer first",
