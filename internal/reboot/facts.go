@@ -241,4 +241,6 @@ type TalosAnswer struct {
 	Refused  bool
 	Unsent   bool
 	Message  string
+	// AskedBefore is whether the node may have heard of an earlier request in the same attempt, and be about to reboot.
+	AskedBefore bool
 }

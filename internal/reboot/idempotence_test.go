@@ -143,6 +143,7 @@ func anyFacts() *rapid.Generator[reboot.Facts] {
 					CheckedAt: at.Draw(t, "checked"), CheckProblem: rapid.SampledFrom([]string{"", "no"}).Draw(t, "problem"),
 					EtcdProblem: rapid.SampledFrom([]string{"", "no"}).Draw(t, "etcd"), Attempt: mark.Draw(t, "attempt"), AskedAt: at.Draw(t, "asked"),
 					InFlight: flag.Draw(t, "in flight"), Refused: flag.Draw(t, "refused"), Unsent: flag.Draw(t, "unsent"),
+					AskedBefore: flag.Draw(t, "asked before"),
 				}
 			}), 0, 3).Draw(t, "talos"),
 			Evictions: rapid.MapOfN(name, rapid.Custom(func(t *rapid.T) reboot.Eviction {

@@ -283,7 +283,9 @@ func (b *reboot) missingGrant() string {
 }
 
 // planTalosReboot asks the Talos API to reboot the node. The grant is written first, so that it is known that it may have
-// been asked: after that, it is asked again only if the kubelet has been alive in the old boot for long enough.
+// been asked: after that, it is asked again only if the kubelet has been alive in the old boot for long enough. That nobody has
+// heard of the last request is no reason to hurry if the node may have heard of one before: it may be down for that, and the
+// next request would be heard in the new boot.
 func (b *reboot) planTalosReboot() {
 	answer := b.facts.Talos[b.name]
 	ours := answer.Attempt == b.r.mark()
@@ -303,7 +305,7 @@ func (b *reboot) planTalosReboot() {
 		b.giveUp(ReasonBlocked, "the Talos API has refused the reboot: %s", answer.Message)
 
 		return
-	case ours && answer.Unsent:
+	case ours && answer.Unsent && !answer.AskedBefore:
 		again := asked.Add(unsentInterval)
 		b.next.CallTalos = !b.now.Before(again)
 		b.wakeAt(again)

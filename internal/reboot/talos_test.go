@@ -60,6 +60,11 @@ func TestTheTalosAPI(t *testing.T) {
 			"Granted Rebooting, call" + rest,
 		},
 		{"is called again soon if nobody has heard of it", time.Minute, given{asked(5*time.Second, unsent)}, "Granted Rebooting, call" + rest},
+		{
+			"is not called again soon if it may have been heard before", time.Minute,
+			given{asked(5*time.Second, unsent, func(a *reboot.TalosAnswer) { a.AskedBefore = true })},
+			"Granted Rebooting" + rest,
+		},
 		{"and not at once", time.Minute, given{asked(4*time.Second, unsent)}, "Granted Rebooting" + rest},
 		{
 			"that has refused brings the node back", time.Minute,

@@ -195,7 +195,7 @@ func (a *Applier) applyReboot(ctx context.Context, s *read.Snapshot, name string
 
 	if next.CallTalos {
 		a.Talos.Reboot(name, address(node), reboot.Mark(string(object.UID), int(object.Status.Attempt)),
-			begun.Add(talosCallTimeout))
+			next.Grant == "", begun.Add(talosCallTimeout))
 	}
 
 	return nil

@@ -125,8 +125,14 @@ func (t *Talos) Check(node, address string, others []string) {
 
 // Reboot asks the node to reboot, in the attempt with the mark. The request does not say which boot is to end, so it is not
 // sent after a point in time by which the node could have rebooted already: this process may have been frozen in between.
-func (t *Talos) Reboot(node, address, mark string, by time.Time) {
+// Again is whether somebody else may have asked in this attempt.
+func (t *Talos) Reboot(node, address, mark string, again bool, by time.Time) {
 	begin := func(answer *reboot.TalosAnswer) {
+		if answer.Attempt == mark {
+			again = answer.AskedBefore || !answer.Unsent
+		}
+
+		answer.AskedBefore = again
 		answer.Attempt, answer.AskedAt, answer.InFlight = mark, time.Now(), true
 		answer.Refused, answer.Unsent, answer.Message = false, false, ""
 	}

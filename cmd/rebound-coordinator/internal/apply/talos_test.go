@@ -142,12 +142,49 @@ func TestTheAnswerToAReboot(t *testing.T) {
 			api.restart = failing(test.err)
 
 			withTalos(t, api, func(asker *apply.Talos, _ *atomic.Int64) {
-				asker.Reboot("a", "10.0.0.1", "uid/1", time.Now().Add(time.Minute))
+				asker.Reboot("a", "10.0.0.1", "uid/1", false, time.Now().Add(time.Minute))
 				synctest.Wait()
 
 				want := test.want
 				want.Attempt, want.AskedAt = "uid/1", time.Now()
 				assert.Equal(t, want, asker.Answers(all)["a"])
+			})
+		})
+	}
+}
+
+func TestItIsKnownWhetherAnEarlierRequestMayHaveBeenHeard(t *testing.T) {
+	t.Parallel()
+
+	unsent := saying{"no route", talos.UnsentError{}}
+
+	for name, test := range map[string]struct {
+		again  bool
+		before []error
+		want   bool
+	}{
+		"the first":                       {false, nil, false},
+		"after one that nobody has heard": {false, []error{unsent, unsent}, false},
+		"after one that was heard":        {false, []error{nil, unsent}, true},
+		"after one of which nobody knows": {false, []error{unsent, errors.New("broken pipe"), unsent}, true},
+		"after one of another process":    {true, []error{unsent}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			api := newTalosAPI()
+
+			withTalos(t, api, func(asker *apply.Talos, _ *atomic.Int64) {
+				for _, err := range append(test.before, unsent) {
+					api.restart = failing(err)
+					asker.Reboot("a", "10.0.0.1", "uid/1", test.again, time.Now().Add(time.Minute))
+					synctest.Wait()
+				}
+
+				assert.Equal(t, test.want, asker.Answers(all)["a"].AskedBefore)
+
+				asker.Reboot("a", "10.0.0.1", "uid/2", false, time.Now().Add(time.Minute))
+				assert.False(t, asker.Answers(all)["a"].AskedBefore, "that is another attempt")
 			})
 		})
 	}
@@ -162,7 +199,7 @@ func TestACheckAndARebootDoNotWaitForEachOther(t *testing.T) {
 	withTalos(t, api, func(asker *apply.Talos, news *atomic.Int64) {
 		asker.Check("a", "10.0.0.1", nil)
 		synctest.Wait()
-		asker.Reboot("a", "10.0.0.1", "uid/1", time.Now().Add(time.Minute))
+		asker.Reboot("a", "10.0.0.1", "uid/1", false, time.Now().Add(time.Minute))
 		asker.Check("b", "10.0.0.2", nil)
 		synctest.Wait()
 
@@ -184,8 +221,8 @@ func TestAQuestionIsAskedOnceAtATime(t *testing.T) {
 	withTalos(t, api, func(asker *apply.Talos, _ *atomic.Int64) {
 		answered = make(chan struct{})
 
-		asker.Reboot("a", "10.0.0.1", "uid/1", time.Now().Add(time.Minute))
-		asker.Reboot("a", "10.0.0.1", "uid/1", time.Now().Add(time.Minute))
+		asker.Reboot("a", "10.0.0.1", "uid/1", false, time.Now().Add(time.Minute))
+		asker.Reboot("a", "10.0.0.1", "uid/1", false, time.Now().Add(time.Minute))
 		synctest.Wait()
 		assert.Len(t, api.asked, 1)
 		assert.True(t, asker.Answers(all)["a"].InFlight)
@@ -195,7 +232,7 @@ func TestAQuestionIsAskedOnceAtATime(t *testing.T) {
 		assert.Equal(t, "broken pipe", asker.Answers(all)["a"].Message)
 
 		api.restart = hang
-		asker.Reboot("a", "10.0.0.1", "uid/2", time.Now().Add(time.Minute))
+		asker.Reboot("a", "10.0.0.1", "uid/2", false, time.Now().Add(time.Minute))
 		synctest.Wait()
 
 		// What the last attempt came to says nothing about this one.
@@ -233,7 +270,7 @@ func TestNothingIsAskedAfterTheEnd(t *testing.T) {
 		for range 20 {
 			api := newTalosAPI()
 			asker := apply.NewTalos(api, func() {}, zap.NewNop())
-			asker.Reboot("a", "10.0.0.1", "uid/1", time.Now().Add(time.Minute))
+			asker.Reboot("a", "10.0.0.1", "uid/1", false, time.Now().Add(time.Minute))
 
 			require.NoError(t, asker.Start(ctx))
 			assert.Empty(t, api.asked)
@@ -247,7 +284,7 @@ func TestARebootIsNotAskedForTooLate(t *testing.T) {
 	api := newTalosAPI()
 
 	withTalos(t, api, func(asker *apply.Talos, _ *atomic.Int64) {
-		asker.Reboot("a", "10.0.0.1", "uid/1", time.Now())
+		asker.Reboot("a", "10.0.0.1", "uid/1", false, time.Now())
 		synctest.Wait()
 
 		assert.Empty(t, api.asked)
