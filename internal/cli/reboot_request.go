@@ -24,7 +24,8 @@ type rebootRequest struct {
 }
 
 // ask says what is to become of the NodeReboot of a node, and what to tell about it. Current is nil if there is none. A reboot
-// that waits or is under way keeps what was not given; every other one is asked for as if it were the first.
+// that waits, whether or not a coordinator has looked at it, or is under way keeps what was not given; one that is done is
+// asked for as if it were the first.
 func (request rebootRequest) ask(node string, current *v1alpha1.NodeReboot) (*v1alpha1.NodeReboot, string, error) {
 	switch {
 	case current == nil:
@@ -35,7 +36,7 @@ func (request rebootRequest) ask(node string, current *v1alpha1.NodeReboot) (*v1
 		return wanted, "its reboot is asked for", nil
 	case current.DeletionTimestamp != nil:
 		return nil, "", refusal{fmt.Errorf("%s: its last request is still being cancelled; ask again in a moment", node)}
-	case current.Status.Phase == "", isDone(current) && !isUnseen(current):
+	case isDone(current) && !isUnseen(current):
 		wanted := current.DeepCopy()
 		wanted.Spec = v1alpha1.NodeRebootSpec{RequestedAt: request.at(current)}
 		request.apply(&wanted.Spec)

@@ -31,7 +31,7 @@ func TestAskingDependsOnHowFarItIs(t *testing.T) {
 		anew    bool
 		refused string
 	}{
-		"not seen yet":             {phase: "", anew: true},
+		"not seen yet":             {phase: ""},
 		"done":                     {phase: v1alpha1.PhaseDone, anew: true},
 		"done, of the node":        {phase: v1alpha1.PhaseDone, changes: []func(*v1alpha1.NodeReboot){ofNode}, anew: true},
 		"done, asked for since":    {phase: v1alpha1.PhaseDone, changes: []func(*v1alpha1.NodeReboot){askedAnew(time.Minute)}},
