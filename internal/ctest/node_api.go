@@ -41,7 +41,6 @@ type NodeAPI struct {
 	watches map[chan metav1.WatchEvent]struct{}
 	patches []map[string]string
 	refusal map[string]*apierrors.StatusError
-	reads   int
 }
 
 // NewNodeAPI starts an API without its Node. It ends with the test.
@@ -116,14 +115,6 @@ func (api *NodeAPI) Patches() []map[string]string {
 	defer api.mu.Unlock()
 
 	return append([]map[string]string(nil), api.patches...)
-}
-
-// Reads is how often the Node was read, watches not counted.
-func (api *NodeAPI) Reads() int {
-	api.mu.Lock()
-	defer api.mu.Unlock()
-
-	return api.reads
 }
 
 // Watches is how many watches there are.
@@ -234,8 +225,6 @@ func (api *NodeAPI) serveNodes(w http.ResponseWriter, r *http.Request) {
 
 	api.mu.Lock()
 	defer api.mu.Unlock()
-
-	api.reads++
 
 	if refused(w, api.refusal["list"]) {
 		return
