@@ -57,6 +57,7 @@
 //   - pkg/controllers/recovery: the controller, and Controllers that makes it
 //   - pkg/check: the health check; Judge is apart from Fetch, and AllRecovered is for Talos
 //   - internal/recovery: the decision, one pure function, Plan(facts, now)
+//   - internal/backoff: how long this and the other decisions wait before they try again
 //   - internal/kube: the API server, seen with the node's identity; nodemeta is for the agent alone
 //   - pkg/apis/reboot/v1alpha1: the objects and annotations of coordinated reboots, data only
 //   - internal/reboot: the decision about them, one pure function, Plan(facts, now)

@@ -32,7 +32,7 @@ var arrows = map[string][]string{
 	"pkg/check":         {"internal/recovery", "pkg/resources"},
 	"pkg/controllers":   {"internal/recovery", "internal/kube"},
 	"internal/kube":     {"internal/recovery", "pkg/resources"},
-	"internal/recovery": {"pkg/resources/recovery/specs"},
+	"internal/recovery": {"internal/backoff", "pkg/resources/recovery/specs"},
 	// It is apart from pkg/check because machined links that.
 	"internal/kubecheck": {"internal/kube", "internal/kubeconfig", "pkg/check"},
 	// The objects of coordinated reboots, for people.
@@ -44,13 +44,16 @@ var arrows = map[string][]string{
 	// the others, and only it needs clients of D-Bus, Prometheus and inotify.
 	"internal/agent": {"pkg/controllers", "pkg/apis", "internal/talosapi"},
 
+	// Whatever is tried again waits in the same way.
+	"internal/backoff": nil,
+
 	// Whoever asks Talos connects to it in the same way.
 	"internal/talosconfig": nil,
 
 	// The coordinator is a module of its own. Its core takes facts, as internal/recovery does, and knows no API types. It says
 	// what a Talos API has answered in the words of pkg/check.
 	"cmd/rebound-coordinator": {"internal/kube", "internal/reboot", "internal/talosconfig", "pkg/apis", "pkg/check"},
-	"internal/reboot":         nil,
+	"internal/reboot":         {"internal/backoff"},
 	"pkg/apis":                {"pkg/resources/recovery/specs"},
 
 	// An agent serves its resources as machined does.
@@ -73,7 +76,7 @@ var others = map[string][]string{
 const picture = "internal/doc.go"
 
 // pureFolders hold the decisions and the data that they are about.
-var pureFolders = []string{"internal/recovery", "internal/reboot", "pkg/resources/recovery/specs"}
+var pureFolders = []string{"internal/backoff", "internal/recovery", "internal/reboot", "pkg/resources/recovery/specs"}
 
 // impure is what the pure folders must not reach, however indirectly, with what is below. Package net is another one, but
 // net/netip is not.

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/talos-rebound/rebound/internal/backoff"
 )
 
 // leaves tells whether a pod has to leave the node before it is rebooted.
@@ -152,7 +154,7 @@ func (p *planner) act(pod *Pod, action PodAction) (PodAction, bool) {
 		return action, false
 	}
 
-	delay := doubling(eviction.Tries, evictionDelay, evictionDelayLimit)
+	delay := backoff.Delay(eviction.Tries, evictionDelay, evictionDelayLimit)
 	if eviction.Tries > 0 && (p.heldBy(pod) == "" || action.Forced) {
 		delay = evictionDelay
 	}

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/talos-rebound/rebound/internal/backoff"
 )
 
 // defaultSettle and defaultTimeout are for nodes that have lost their policy while they were down.
@@ -473,7 +475,7 @@ func (b *reboot) planRestoring() {
 
 	if counts(status.Reason) {
 		status.FailedAttempts++
-		status.NextAttemptAt = b.now.Add(doubling(status.FailedAttempts, backOffFirst, backOffLimit))
+		status.NextAttemptAt = b.now.Add(backoff.Delay(status.FailedAttempts, backOffFirst, backOffLimit))
 	}
 
 	status.Phase = PhasePending

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/talos-rebound/rebound/internal/backoff"
 	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
 )
 
@@ -251,7 +252,7 @@ func (p *planner) firstDue(rec specs.DaemonSetRecovery, pod Pod, lastAttemptAt t
 
 	switch {
 	case p.isFromThisBoot(pod):
-		from, delay = pod.since(), doubling(rec.Rejections, time.Second, rejectionDelayLimit)
+		from, delay = pod.since(), backoff.Delay(rec.Rejections, time.Second, rejectionDelayLimit)
 	case rec.Attempts-rec.Rejections >= leftoverBurst:
 		delay = leftoverInterval
 	}
@@ -355,7 +356,7 @@ func settleAttempt(rec specs.DaemonSetRecovery, outcome Outcome, now time.Time) 
 func failAttempt(rec specs.DaemonSetRecovery, outcome Outcome, now time.Time, first, limit time.Duration) specs.DaemonSetRecovery {
 	rec.Failures++
 	rec.LastError = outcome.Error
-	rec.NextAttemptAt = now.Add(doubling(rec.Failures, first, limit))
+	rec.NextAttemptAt = now.Add(backoff.Delay(rec.Failures, first, limit))
 
 	return rec
 }

@@ -98,21 +98,3 @@ func DefaultSettings() Settings {
 		SettleTime:   DefaultSettleTime,
 	}
 }
-
-// doubling returns 0 for n < 1, then first, 2*first, 4*first, … up to limit.
-func doubling(n int, first, limit time.Duration) time.Duration {
-	if n < 1 {
-		return 0
-	}
-
-	d := first
-	for range n - 1 {
-		if d >= limit/2 {
-			return limit
-		}
-
-		d *= 2
-	}
-
-	return min(d, limit)
-}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/talos-rebound/rebound/internal/backoff"
 	"github.com/talos-rebound/rebound/pkg/apis/reboot/v1alpha1"
 )
 
@@ -175,7 +176,7 @@ func (a Attempt) next(grant v1alpha1.Grant, now time.Time) Plan {
 	case a.Grant != grant:
 		return Plan{Verdict: VerdictReboot, Reason: "it is for this boot"}
 	case a.Failed > 0:
-		if at := a.At.Add(delayAfter(a.Failed)); now.Before(at) {
+		if at := a.At.Add(backoff.Delay(a.Failed, retryDelay, retryLimit)); now.Before(at) {
 			return Plan{Verdict: VerdictFailed, Reason: a.Problem, NextAt: at}
 		}
 
@@ -187,19 +188,6 @@ func (a Attempt) next(grant v1alpha1.Grant, now time.Time) Plan {
 
 		return Plan{Verdict: VerdictReboot, Reason: fmt.Sprintf("the machine is still up %s after that was agreed to", stillUpTime)}
 	}
-}
-
-// delayAfter is how long to wait after so many failures in a row.
-func delayAfter(failures int) time.Duration {
-	delay := retryDelay
-
-	for range failures - 1 {
-		if delay *= 2; delay >= retryLimit {
-			return retryLimit
-		}
-	}
-
-	return delay
 }
 
 // report is what the Node is to say.
