@@ -80,7 +80,7 @@ func (p *planner) noMeans(node *Node, policy *Policy) obstacle {
 	case node.Talos:
 		return because(ReasonNoAgent, "the node runs Talos: give the coordinator a talosconfig")
 	default:
-		return because(ReasonNoAgent, "no agent of rebound that may reboot the node has reported in its present boot")
+		return because(ReasonNoAgent, "no agent of rebound with --reboots has reported in the node's present boot; rebound install --reboots puts one there")
 	}
 }
 

@@ -36,4 +36,7 @@ const (
 
 	// conditionEtcdIsVoter is the condition of a Node of K3s and RKE2 with etcd (k3s-io/k3s, pkg/etcd/etcd.go).
 	conditionEtcdIsVoter = "EtcdIsVoter"
+	// annotationRecovery is where rebound reports on the DaemonSet pods of a node (pkg/resources/recovery/specs). It is named in
+	// a message only.
+	annotationRecovery = "recovery.talos.dev/status"
 )

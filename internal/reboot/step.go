@@ -429,7 +429,8 @@ func (b *reboot) notWhole() (Reason, string) {
 		// The node has no rebound that reports on it.
 		return "", ""
 	case recovery.BootID != b.node.BootID:
-		return ReasonNotRecovered, "rebound on the node has not reported on its DaemonSet pods in this boot"
+		return ReasonNotRecovered, "rebound on the node has not reported on its DaemonSet pods in this boot; " +
+			"if it no longer runs there, take the annotation " + annotationRecovery + " off the Node"
 	case !recovery.Over:
 		return ReasonNotRecovered, "DaemonSet pods: " + recovery.Message
 	}

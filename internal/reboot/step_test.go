@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"github.com/talos-rebound/rebound/internal/reboot"
+	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
 )
 
 func uncordoned(n *reboot.Node) { n.Unschedulable, n.CordonMark = false, "" }
@@ -388,4 +389,13 @@ func TestAnAgentThatCannotRebootIsHeard(t *testing.T) {
 
 	next = testPlan(t, given{in("a", reboot.PhaseGranted, time.Hour), problem}, "Granted NotBack, finalizer, slot ua/1 Granted")
 	assert.Equal(t, "the node is not back after 15m0s: the agent cannot reboot the node: no permission", next.Status.Message)
+}
+
+// TestAReportThatNeverComesIsExplained is for a node that has rebound no more, but what it has said last.
+func TestAReportThatNeverComesIsExplained(t *testing.T) {
+	t.Parallel()
+
+	next := reboot.Plan(facts(in("a", reboot.PhaseBack, time.Minute), node("a", func(n *reboot.Node) { n.Recovery.BootID = "a1" })), now)
+	assert.Equal(t, reboot.ReasonNotRecovered, next.Reboots["a"].Status.Reason)
+	assert.Contains(t, next.Reboots["a"].Status.Message, "take the annotation "+specs.NodeAnnotation+" off the Node")
 }

@@ -102,12 +102,12 @@ func TestAReboot(t *testing.T) {
 		{
 			"without an agent waits",
 			given{node("a", func(n *reboot.Node) { n.Agent = reboot.Agent{} })},
-			"Pending NoAgent", "no agent of rebound that may reboot the node has reported in its present boot", 0,
+			"Pending NoAgent", "no agent of rebound with --reboots has reported in the node's present boot; rebound install --reboots puts one there", 0,
 		},
 		{
 			"waits for an agent that has reported in another boot",
 			given{node("a", func(n *reboot.Node) { n.Agent.BootID = "a0" })},
-			"Pending NoAgent", "no agent of rebound that may reboot the node has reported in its present boot", 0,
+			"Pending NoAgent", "no agent of rebound with --reboots has reported in the node's present boot; rebound install --reboots puts one there", 0,
 		},
 		{
 			"of a node that runs Talos waits for a talosconfig",
