@@ -144,6 +144,8 @@ func (a *Applier) writeBudget(ctx context.Context, s *read.Snapshot, d *reboot.D
 		status.Holders = append(status.Holders, holderObject(name, d.Holders[name]))
 	}
 
+	status.HeldBy = heldBy(status.Holders)
+
 	if equality.Semantic.DeepEqual(s.Budget.Status, status) {
 		return nil
 	}

@@ -236,6 +236,8 @@ func newBudget(holders ...string) *v1alpha1.RebootBudget {
 		})
 	}
 
+	budget.Status.HeldBy = apply.HeldBy(budget.Status.Holders)
+
 	return budget
 }
 

@@ -6,3 +6,6 @@ package apply
 
 // StatusObject is the inverse of read.StatusFacts.
 var StatusObject = statusObject
+
+// HeldBy names the holders.
+var HeldBy = heldBy

@@ -5,6 +5,8 @@
 package apply
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -23,6 +25,16 @@ func holderObject(name string, holder reboot.Holder) v1alpha1.SlotHolder {
 		Node: name, UID: types.UID(holder.UID), Attempt: int32(holder.Attempt), Policy: holder.Policy,
 		Since: metav1.NewTime(holder.Since), Step: v1alpha1.Phase(holder.Step),
 	}
+}
+
+// heldBy names the holders, with their steps and since when.
+func heldBy(holders []v1alpha1.SlotHolder) string {
+	words := make([]string, len(holders))
+	for i, holder := range holders {
+		words[i] = fmt.Sprintf("%s (%s since %s)", holder.Node, holder.Step, holder.Since.UTC().Format(time.RFC3339))
+	}
+
+	return strings.Join(words, ", ")
 }
 
 func statusObject(status *reboot.Status) v1alpha1.NodeRebootStatus {

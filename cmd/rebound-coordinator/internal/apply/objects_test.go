@@ -11,11 +11,13 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"pgregory.net/rapid"
 
 	"github.com/talos-rebound/rebound/cmd/rebound-coordinator/internal/apply"
 	"github.com/talos-rebound/rebound/cmd/rebound-coordinator/internal/read"
 	"github.com/talos-rebound/rebound/internal/reboot"
+	"github.com/talos-rebound/rebound/pkg/apis/reboot/v1alpha1"
 )
 
 // A status is the only memory. What is written has to be read back as it was, or a decision would be written again and again.
@@ -51,6 +53,17 @@ func TestALongMessageIsWrittenOnce(t *testing.T) {
 	back := read.StatusFacts(&object)
 	assert.True(t, equality.Semantic.DeepEqual(object, apply.StatusObject(&back)))
 	assert.Greater(t, len(status.BlockedBy[0].Message), 2000, "what was decided was changed")
+}
+
+func TestWhoHoldsASlotIsSaidInWords(t *testing.T) {
+	t.Parallel()
+
+	since := metav1.NewTime(time.Date(2026, time.March, 2, 13, 0, 0, 0, time.FixedZone("", 3600)))
+
+	assert.Empty(t, apply.HeldBy(nil))
+	assert.Equal(t, "a (Drained since 2026-03-02T12:00:00Z), b (Back since 2026-03-02T12:00:00Z)", apply.HeldBy([]v1alpha1.SlotHolder{
+		{Node: "a", Step: v1alpha1.PhaseDrained, Since: since}, {Node: "b", Step: v1alpha1.PhaseBack, Since: since},
+	}))
 }
 
 func drawStatus(t *rapid.T) reboot.Status {

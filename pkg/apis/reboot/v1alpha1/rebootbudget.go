@@ -21,9 +21,7 @@ const RebootBudgetName = "default"
 // +kubebuilder:resource:scope=Cluster
 // +kubebuilder:printcolumn:name="Max",type=integer,JSONPath=`.spec.maxUnavailable`
 // +kubebuilder:printcolumn:name="Paused",type=boolean,JSONPath=`.spec.paused`
-// +kubebuilder:printcolumn:name="Holders",type=string,JSONPath=`.status.holders[*].node`
-// +kubebuilder:printcolumn:name="Steps",type=string,JSONPath=`.status.holders[*].step`
-// +kubebuilder:printcolumn:name="Since",type=string,JSONPath=`.status.holders[*].since`
+// +kubebuilder:printcolumn:name="Held-By",type=string,JSONPath=`.status.heldBy`
 // +kubebuilder:printcolumn:name="Waiting",type=integer,JSONPath=`.status.waiting`
 // +kubebuilder:validation:XValidation:rule="self.metadata.name == 'default'",message="metadata.name must be default: there is one RebootBudget"
 type RebootBudget struct {
@@ -61,6 +59,10 @@ type RebootBudgetStatus struct {
 	// +listType=map
 	// +listMapKey=node
 	Holders []SlotHolder `json:"holders,omitempty"`
+	// HeldBy is the same in words, for kubectl get: a column shows no more than the first element of a list.
+	//
+	// +optional
+	HeldBy string `json:"heldBy,omitempty"`
 	// Waiting is how many nodes wait for their reboot.
 	//
 	// +optional
