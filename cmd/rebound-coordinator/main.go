@@ -56,8 +56,8 @@ It reads RebootBudget, RebootPolicies and NodeReboots (reboot.rebound.dev/v1alph
 one node after the other through cordon, drain, reboot and back. A node whose pods cannot be
 evicted is given back, and the next one goes.
 
-It usually runs as a Deployment: kubectl apply -k cmd/rebound-coordinator/deploy/base/crds,
-then kubectl apply -k cmd/rebound-coordinator/deploy/base.
+It usually runs as a Deployment: kubectl apply --server-side -k of
+cmd/rebound-coordinator/deploy/base/crds, then of cmd/rebound-coordinator/deploy/base.
 "rebound reboot status" shows the queue; "kubectl get nodereboots,rebootbudgets" does too.`
 
 const example = `  # outside a cluster, with the rights of a kubeconfig
