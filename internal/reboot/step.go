@@ -147,12 +147,13 @@ func (b *reboot) planPreparation() {
 	found := b.veto(b.name, &b.r, b.policy)
 
 	switch {
+	case b.exists && b.node.BootID != b.r.Status.BootID:
+		// Before anything else: its agent, say, has yet to report in this boot.
+		b.comeBack(ReasonRebootedAlone, "the node has rebooted by itself")
 	case found.reason != "":
 		b.giveUp(found.reason, "%s", found.message)
 	case b.policy.Name != b.r.Status.Policy:
 		b.giveUp(ReasonPolicyChanged, "the node has changed from RebootPolicy %s to %s", b.r.Status.Policy, b.policy.Name)
-	case b.node.BootID != b.r.Status.BootID:
-		b.comeBack(ReasonRebootedAlone, "the node has rebooted by itself")
 	case b.node.CordonMark != "" && !b.node.Unschedulable:
 		b.giveUp(ReasonCordonLifted, "somebody has uncordoned the node")
 	case !b.node.Unschedulable:

@@ -74,6 +74,11 @@ func TestAStep(t *testing.T) {
 			"Back RebootedByItself, finalizer, slot ua/1 Cordoned", 0,
 		},
 		{
+			"Cordoned does so before the agent has reported in that boot",
+			given{in("a", reboot.PhaseCordoned, minute), node("a", func(n *reboot.Node) { n.BootID = "a2" })},
+			"Back RebootedByItself, finalizer, slot ua/1 Cordoned", 0,
+		},
+		{
 			"Drained grants nothing yet, but says that it will",
 			given{in("a", reboot.PhaseDrained, 0)},
 			"Granted Rebooting, finalizer, slot ua/1 Drained", 0,
