@@ -5,6 +5,7 @@
 package apply
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -70,7 +71,7 @@ func (a *Applier) Apply(ctx context.Context, s *read.Snapshot, d *reboot.Decisio
 		})
 	}
 
-	for _, name := range slices.Sorted(maps.Keys(d.Reboots)) {
+	for _, name := range inOrder(d.Reboots) {
 		run(func() error { return a.applyReboot(ctx, s, name, d.Reboots[name]) })
 	}
 
@@ -93,6 +94,13 @@ func (a *Applier) Apply(ctx context.Context, s *read.Snapshot, d *reboot.Decisio
 	_ = group.Wait() // the results have the errors
 
 	return results.stale, errors.Join(results.errs...)
+}
+
+// inOrder returns those under way, then the queue: when the first one goes, the places of all others change.
+func inOrder(reboots map[string]reboot.Next) []string {
+	return slices.SortedFunc(maps.Keys(reboots), func(a, b string) int {
+		return cmp.Or(cmp.Compare(reboots[a].Status.Place, reboots[b].Status.Place), cmp.Compare(a, b))
+	})
 }
 
 // results are those of many writes.

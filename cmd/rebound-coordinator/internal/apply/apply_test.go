@@ -615,6 +615,16 @@ func TestOneFailureDoesNotKeepTheRestFromBeingDone(t *testing.T) {
 	assert.Equal(t, []string{"patch node b"}, c.writes)
 }
 
+func TestWhatIsUnderWayIsWrittenBeforeTheQueue(t *testing.T) {
+	t.Parallel()
+
+	at := func(place int) reboot.Next { return reboot.Next{Status: reboot.Status{Place: place}} }
+
+	assert.Equal(t, []string{"y", "z", "b", "c", "a"}, apply.InOrder(map[string]reboot.Next{
+		"a": at(3), "b": at(1), "c": at(2), "y": at(0), "z": at(0),
+	}))
+}
+
 func TestPodsAreHandedToTheEvictor(t *testing.T) {
 	t.Parallel()
 

@@ -9,3 +9,6 @@ var StatusObject = statusObject
 
 // HeldBy names the holders.
 var HeldBy = heldBy
+
+// InOrder is the order in which statuses are written.
+var InOrder = inOrder
