@@ -20,9 +20,6 @@ const (
 	taintAutoscaler = "ToBeDeletedByClusterAutoscaler"
 	// taintKarpenter is on a node that Karpenter removes (kubernetes-sigs/karpenter, pkg/apis/v1/taints.go).
 	taintKarpenter = "karpenter.sh/disrupted"
-	// annotationKarpenter keeps Karpenter, and us, from disrupting a node (kubernetes-sigs/karpenter, pkg/apis/v1/labels.go).
-	annotationKarpenter = "karpenter.sh/do-not-disrupt"
-
 	// osTalos is how the name of Talos begins as its kubelet reports it (siderolabs/talos, /etc/os-release: Talos (v1.13.9)).
 	osTalos = "Talos"
 
@@ -36,6 +33,10 @@ const (
 var controlPlaneLabels = []string{
 	"node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master", "node-role.kubernetes.io/etcd",
 }
+
+// keptAnnotations are those that, with the value true, keep somebody else from disrupting a node, and us as well
+// (kubernetes-sigs/karpenter, pkg/apis/v1/labels.go; kubernetes/autoscaler, cluster-autoscaler/core/scaledown/eligibility).
+var keptAnnotations = []string{"karpenter.sh/do-not-disrupt", "cluster-autoscaler.kubernetes.io/scale-down-disabled"}
 
 // NodeFacts returns what a Node says, without which policies select it and without its pods.
 func NodeFacts(object *corev1.Node) reboot.Node {
@@ -51,8 +52,10 @@ func NodeFacts(object *corev1.Node) reboot.Node {
 		Agent:         agentFacts(object.Annotations[v1alpha1.AgentAnnotation]),
 	}
 
-	if object.Annotations[annotationKarpenter] == "true" {
-		node.Kept = annotationKarpenter
+	for _, annotation := range keptAnnotations {
+		if object.Annotations[annotation] == "true" {
+			node.Kept = annotation
+		}
 	}
 
 	for _, condition := range object.Status.Conditions {

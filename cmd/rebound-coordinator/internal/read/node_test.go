@@ -144,6 +144,10 @@ func TestNodeFacts(t *testing.T) {
 		"Karpenter is not to disrupt the node": {
 			annotate("karpenter.sh/do-not-disrupt", "true"), func(node *reboot.Node) { node.Kept = "karpenter.sh/do-not-disrupt" },
 		},
+		"the cluster autoscaler is to leave the node alone": {
+			annotate("cluster-autoscaler.kubernetes.io/scale-down-disabled", "true"),
+			func(node *reboot.Node) { node.Kept = "cluster-autoscaler.kubernetes.io/scale-down-disabled" },
+		},
 		"Karpenter may disrupt the node": {annotate("karpenter.sh/do-not-disrupt", "false"), func(*reboot.Node) {}},
 		"a control plane":                {label("node-role.kubernetes.io/control-plane"), func(node *reboot.Node) { node.ControlPlane = true }},
 		"a control plane of old":         {label("node-role.kubernetes.io/master"), func(node *reboot.Node) { node.ControlPlane = true }},
