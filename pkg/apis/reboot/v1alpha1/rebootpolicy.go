@@ -165,7 +165,9 @@ type Drain struct {
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s')",message="must be a duration, as 1h30m"
 	SkipPodsDeletingLongerThan *metav1.Duration `json:"skipPodsDeletingLongerThan,omitempty"`
-	// OnBlocked is what happens if pods are left after Timeout.
+	// OnBlocked is what happens if pods are left after Timeout: GiveUp uncordons the node and lets the others go, Force deletes
+	// the pods past their PodDisruptionBudgets and gives up if they have not ended after as long again, Reboot reboots the node
+	// with the pods on it.
 	//
 	// +optional
 	// +kubebuilder:default=GiveUp
