@@ -30,6 +30,9 @@ func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 
+	// Whoever asks twice does not want to wait.
+	context.AfterFunc(ctx, stop)
+
 	if err := newCommand().ExecuteContext(ctx); err != nil {
 		fmt.Fprintf(os.Stderr, "Error: %v\n", err)
 
@@ -105,6 +108,8 @@ func (o *options) run(ctx context.Context) error {
 	}
 
 	defer logger.Sync() //nolint:errcheck // standard error cannot be synced everywhere
+
+	log.Share(logger)
 
 	if o.config.Client, err = o.client(); err != nil {
 		return err

@@ -159,9 +159,9 @@ func status(apply func(*reboot.Status)) func(*reboot.Facts) {
 
 func talosAPI(f *reboot.Facts) { f.TalosAPI = true }
 
-// talos is what the Talos API of a node has said.
-func talos(name string, answer reboot.TalosAnswer) func(*reboot.Facts) {
-	return func(f *reboot.Facts) { f.Talos[name] = answer }
+// talos is what the Talos API of node a has said.
+func talos(answer reboot.TalosAnswer) func(*reboot.Facts) {
+	return func(f *reboot.Facts) { f.Talos["a"] = answer }
 }
 
 // runs puts pods on node a.

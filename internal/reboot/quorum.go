@@ -32,7 +32,7 @@ func (p *planner) quorum(name string, r *Reboot) string {
 		return ""
 	}
 
-	return p.etcdProblem(name, r)
+	return p.etcdProblem(name)
 }
 
 // controlPlaneProblem returns why a control plane cannot be counted on, or nothing. About etcd it knows the condition that K3s
@@ -42,8 +42,12 @@ func controlPlaneProblem(node *Node) string {
 		return "is not Ready"
 	}
 
-	if voter, ok := node.Conditions[conditionEtcdIsVoter]; ok && voter != "True" {
-		return "is no voting member of etcd"
+	if voter, ok := node.Conditions[conditionEtcdIsVoter]; ok {
+		if voter != "True" {
+			return "is no voting member of etcd"
+		}
+
+		return ""
 	}
 
 	if node.EtcdPodsReady < node.EtcdPods {
@@ -53,25 +57,17 @@ func controlPlaneProblem(node *Node) string {
 	return ""
 }
 
-// etcdProblem returns what the Talos API says against taking a control plane out of etcd. What is not known speaks against it
-// too, until the attempt has begun: a coordinator that takes over knows nothing yet, and asks again before the grant.
-func (p *planner) etcdProblem(name string, r *Reboot) string {
-	if node := p.facts.Nodes[name]; !node.Talos || !p.facts.TalosAPI {
+// etcdProblem returns what the Talos API has said against taking a control plane out of etcd. It is asked before the slot is
+// taken, and again before the grant (isChecked): in between, what is not known, as after a change of coordinators, is no reason
+// to give up.
+func (p *planner) etcdProblem(name string) string {
+	node, answer := p.facts.Nodes[name], p.facts.Talos[name]
+
+	if !node.Talos || !p.facts.TalosAPI || answer.EtcdProblem == "" {
 		return ""
 	}
 
-	answer := p.facts.Talos[name]
+	p.checkAgain(name)
 
-	switch {
-	case answer.EtcdProblem != "":
-		p.checkAgain(name)
-
-		return "etcd cannot do without it: " + answer.EtcdProblem
-	case answer.CheckedAt.IsZero() && !r.Status.Phase.Active():
-		p.check(name)
-
-		return "the Talos API has not told yet whether etcd can do without it"
-	}
-
-	return ""
+	return "etcd cannot do without it: " + answer.EtcdProblem
 }

@@ -27,9 +27,8 @@ func TestAControlPlane(t *testing.T) {
 	t.Parallel()
 
 	etcd := func(problem string, ago time.Duration) func(*reboot.Facts) {
-		return talos("b", reboot.TalosAnswer{CheckedAt: now.Add(-ago), EtcdProblem: problem})
+		return talos(reboot.TalosAnswer{CheckedAt: now.Add(-ago), EtcdProblem: problem})
 	}
-	self := talos("a", reboot.TalosAnswer{CheckedAt: now})
 
 	for _, tc := range []struct {
 		name    string
@@ -66,7 +65,7 @@ func TestAControlPlane(t *testing.T) {
 		{
 			"waits for another one that is being checked",
 			given{
-				talosAPI, controlPlane("b", runsTalos), asks("b", func(r *reboot.Reboot) { r.Priority = new(1) }),
+				talosAPI, controlPlane("a", runsTalos), etcd("", 0), controlPlane("b", runsTalos), asks("b", func(r *reboot.Reboot) { r.Priority = new(1) }),
 				atATime(9), ofThePolicy(reboot.Limit{Count: 9}),
 			},
 			"Pending Quorum, checks b", "control plane b is being rebooted, and there is never a second one",
@@ -92,34 +91,37 @@ func TestAControlPlane(t *testing.T) {
 			"Pending Next, slot ua/1 Pending", "it takes a slot",
 		},
 		{
-			"asks the Talos API of the others first",
-			given{talosAPI, controlPlane("b", runsTalos)},
-			"Pending Checking, checks b", "asking the Talos API",
-		},
-		{
-			"asks its own too",
+			"asks its Talos API first whether etcd can do without it",
 			given{talosAPI, controlPlane("a", runsTalos), controlPlane("b", runsTalos)},
-			"Pending Checking, checks a b", "asking the Talos API",
+			"Pending Checking, checks a", "asking the Talos API",
 		},
 		{
-			"asks again when an answer is old",
-			given{talosAPI, controlPlane("a", runsTalos), self, controlPlane("b", runsTalos), etcd("", 30*time.Second)},
-			"Pending Checking, checks b", "asking the Talos API",
+			"asks even if an agent is to reboot it",
+			given{
+				talosAPI, controlPlane("a", runsTalos), controlPlane("b", runsTalos),
+				policy(func(p *reboot.Policy) { p.Method = reboot.MethodAgent }),
+			},
+			"Pending Checking, checks a", "asking the Talos API",
+		},
+		{
+			"asks again when the answer is old",
+			given{talosAPI, controlPlane("a", runsTalos), controlPlane("b", runsTalos), etcd("", 30*time.Second)},
+			"Pending Checking, checks a", "asking the Talos API",
 		},
 		{
 			"goes on a fresh answer",
-			given{talosAPI, controlPlane("a", runsTalos), self, controlPlane("b", runsTalos), etcd("", 29*time.Second)},
+			given{talosAPI, controlPlane("a", runsTalos), controlPlane("b", runsTalos), etcd("", 29*time.Second)},
 			"Pending Next, slot ua/1 Pending", "it takes a slot",
 		},
 		{
 			"waits for an etcd that is not well",
-			given{talosAPI, controlPlane("b", runsTalos), etcd("no leader", time.Second)},
-			"Pending Quorum", "control plane b has a problem with etcd: no leader",
+			given{talosAPI, controlPlane("a", runsTalos), etcd("no leader", time.Second)},
+			"Pending Quorum", "etcd cannot do without it: no leader",
 		},
 		{
 			"asks such an etcd again",
-			given{talosAPI, controlPlane("b", runsTalos), etcd("no leader", time.Minute)},
-			"Pending Quorum, checks b", "control plane b has a problem with etcd: no leader",
+			given{talosAPI, controlPlane("a", runsTalos), etcd("no leader", time.Minute)},
+			"Pending Quorum, checks a", "etcd cannot do without it: no leader",
 		},
 		{
 			"asks no Talos API without a talosconfig",
@@ -156,18 +158,18 @@ func TestForceStandsAboveTheHealthOfEtcdOnly(t *testing.T) {
 func TestAnEtcdThatIsNotWellIsLookedAtAgain(t *testing.T) {
 	t.Parallel()
 
-	decision := reboot.Plan(facts(talosAPI, controlPlane("a"), controlPlane("b", runsTalos),
-		talos("b", reboot.TalosAnswer{CheckedAt: now.Add(-10 * time.Second), EtcdProblem: "no leader"})), now)
+	decision := reboot.Plan(facts(talosAPI, controlPlane("a", runsTalos),
+		talos(reboot.TalosAnswer{CheckedAt: now.Add(-10 * time.Second), EtcdProblem: "no leader"})), now)
 	assert.Equal(t, 20*time.Second, again(decision))
 }
 
 func TestADrainedControlPlaneIsCheckedAgainBeforeItsGrant(t *testing.T) {
 	t.Parallel()
 
-	old := talos("b", reboot.TalosAnswer{CheckedAt: now.Add(-time.Minute)})
-	fresh := talos("b", reboot.TalosAnswer{CheckedAt: now})
-	drained := given{talosAPI, controlPlane("a"), controlPlane("b", runsTalos), in("a", reboot.PhaseDrained, 0)}
+	old := talos(reboot.TalosAnswer{CheckedAt: now.Add(-time.Minute)})
+	fresh := talos(reboot.TalosAnswer{CheckedAt: now})
+	drained := given{talosAPI, in("a", reboot.PhaseDrained, 0), controlPlane("a", runsTalos), controlPlane("b", runsTalos)}
 
-	testPlan(t, append(drained, old), "Drained, finalizer, slot ua/1 Drained, checks b")
+	testPlan(t, append(drained, old), "Drained, finalizer, slot ua/1 Drained, checks a")
 	testPlan(t, append(drained, fresh), "Granted Rebooting, finalizer, slot ua/1 Drained")
 }

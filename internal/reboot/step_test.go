@@ -213,6 +213,16 @@ func TestAStep(t *testing.T) {
 			"Restoring, restore ua/1, finalizer, slot ua/1 Restoring", 0,
 		},
 		{
+			"Restoring removes a cordon that has come after its mark",
+			given{in("a", reboot.PhaseRestoring, 0), node("a", func(n *reboot.Node) { n.RestoredMark = "ua/1" })},
+			"Restoring, restore ua/1, finalizer, slot ua/1 Restoring", 0,
+		},
+		{
+			"Restoring removes a grant that has come after its mark",
+			given{in("a", reboot.PhaseRestoring, 0), node("a", restored), node("a", func(n *reboot.Node) { n.GrantUID, n.GrantBootID = "ux", "a1" })},
+			"Restoring, restore ua/1, finalizer, slot ua/1 Restoring", 0,
+		},
+		{
 			"Restoring ends when nothing is left on the node, and keeps the slot until that is on record",
 			given{in("a", reboot.PhaseRestoring, 0), node("a", restored)},
 			"Pending, finalizer, slot ua/1 Restoring", 0,

@@ -26,7 +26,7 @@ func TestTheTalosAPI(t *testing.T) {
 			change(&answer)
 		}
 
-		return talos("a", answer)
+		return talos(answer)
 	}
 	inFlight := func(a *reboot.TalosAnswer) { a.InFlight = true }
 	unsent := func(a *reboot.TalosAnswer) { a.Unsent = true }
@@ -56,7 +56,7 @@ func TestTheTalosAPI(t *testing.T) {
 		{"is called by who takes over if the node has lived on", 2 * time.Minute, given{beat(0)}, "Granted Rebooting, call" + rest},
 		{
 			"counts from the grant after a request of another attempt", 2 * time.Minute,
-			given{beat(0), talos("a", reboot.TalosAnswer{Attempt: "ua/0", AskedAt: now, InFlight: true, Refused: true})},
+			given{beat(0), talos(reboot.TalosAnswer{Attempt: "ua/0", AskedAt: now, InFlight: true, Refused: true})},
 			"Granted Rebooting, call" + rest,
 		},
 		{"is called again soon if nobody has heard of it", time.Minute, given{asked(5*time.Second, unsent)}, "Granted Rebooting, call" + rest},
@@ -78,7 +78,7 @@ func TestTheTalosAPI(t *testing.T) {
 			t.Parallel()
 
 			testPlan(t, append(given{
-				talosAPI, in("a", reboot.PhaseGranted, tc.ago), node("a", runsTalos), talos("a", reboot.TalosAnswer{CheckedAt: now}),
+				talosAPI, in("a", reboot.PhaseGranted, tc.ago), node("a", runsTalos), talos(reboot.TalosAnswer{CheckedAt: now}),
 			}, tc.facts...), tc.want)
 		})
 	}
@@ -89,16 +89,16 @@ func TestTheTalosAPISaysWhatIsWrong(t *testing.T) {
 
 	base := given{talosAPI, in("a", reboot.PhaseGranted, time.Minute), node("a", runsTalos)}
 
-	next := reboot.Plan(facts(append(base, talos("a", reboot.TalosAnswer{Attempt: "ua/1", AskedAt: now, Message: "broken pipe"}))...), now)
+	next := reboot.Plan(facts(append(base, talos(reboot.TalosAnswer{Attempt: "ua/1", AskedAt: now, Message: "broken pipe"}))...), now)
 	assert.Equal(t, "the Talos API has not confirmed the reboot: broken pipe", next.Reboots["a"].Status.Message)
 
-	next = reboot.Plan(facts(append(base, talos("a", reboot.TalosAnswer{Attempt: "ua/1", Refused: true, Message: "no role"}))...), now)
+	next = reboot.Plan(facts(append(base, talos(reboot.TalosAnswer{Attempt: "ua/1", Refused: true, Message: "no role"}))...), now)
 	assert.Equal(t, "the Talos API has refused the reboot: no role", next.Reboots["a"].Status.Message)
 }
 
 func TestANodeThatRunsTalosNeedsNoAgent(t *testing.T) {
 	t.Parallel()
 
-	testPlan(t, given{talosAPI, node("a", runsTalos), node("a", func(n *reboot.Node) { n.Agent = reboot.Agent{} }), talos("a", reboot.TalosAnswer{CheckedAt: now})},
+	testPlan(t, given{talosAPI, node("a", runsTalos), node("a", func(n *reboot.Node) { n.Agent = reboot.Agent{} }), talos(reboot.TalosAnswer{CheckedAt: now})},
 		"Pending Next, slot ua/1 Pending")
 }

@@ -184,7 +184,7 @@ func TestAReboot(t *testing.T) {
 		},
 		{
 			"waits for a Talos API that cannot be used",
-			given{talosAPI, node("a", func(n *reboot.Node) { n.Talos = true }), talos("a", reboot.TalosAnswer{CheckedAt: now, CheckProblem: "no route"})},
+			given{talosAPI, node("a", func(n *reboot.Node) { n.Talos = true }), talos(reboot.TalosAnswer{CheckedAt: now, CheckProblem: "no route"})},
 			"Pending Blocked", "the Talos API cannot be used: no route", 30 * time.Second,
 		},
 		{

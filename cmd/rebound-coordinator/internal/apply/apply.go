@@ -11,6 +11,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
@@ -27,6 +28,10 @@ import (
 
 // parallelWrites is how many objects are written at a time.
 const parallelWrites = 8
+
+// talosCallTimeout is how long after a decision the Talos API may still be asked for the reboot. It is shorter than the time
+// after which another coordinator would ask (aliveAfter of internal/reboot).
+const talosCallTimeout = 30 * time.Second
 
 // errOld says that the API server has something newer than what was decided on.
 var errOld = errors.New("what was read is old")
@@ -155,7 +160,7 @@ func (a *Applier) writeBudget(ctx context.Context, s *read.Snapshot, d *reboot.D
 
 // applyReboot writes the status and carries out what belongs to the one that was read.
 func (a *Applier) applyReboot(ctx context.Context, s *read.Snapshot, name string, next reboot.Next) error {
-	object := s.Reboots[name]
+	object, begun := s.Reboots[name], time.Now()
 
 	// The status goes first: if another coordinator has changed it, what follows is no longer to be done.
 	if err := a.writeStatus(ctx, object, next); err != nil {
@@ -189,7 +194,8 @@ func (a *Applier) applyReboot(ctx context.Context, s *read.Snapshot, name string
 	}
 
 	if next.CallTalos {
-		a.Talos.Reboot(name, address(node), reboot.Mark(string(object.UID), int(object.Status.Attempt)))
+		a.Talos.Reboot(name, address(node), reboot.Mark(string(object.UID), int(object.Status.Attempt)),
+			begun.Add(talosCallTimeout))
 	}
 
 	return nil

@@ -123,15 +123,22 @@ func (t *Talos) Check(node, address string, others []string) {
 	})
 }
 
-// Reboot asks the node to reboot, in the attempt with the mark.
-func (t *Talos) Reboot(node, address, mark string) {
+// Reboot asks the node to reboot, in the attempt with the mark. The request does not say which boot is to end, so it is not
+// sent after a point in time by which the node could have rebooted already: this process may have been frozen in between.
+func (t *Talos) Reboot(node, address, mark string, by time.Time) {
 	begin := func(answer *reboot.TalosAnswer) {
 		answer.Attempt, answer.AskedAt, answer.InFlight = mark, time.Now(), true
 		answer.Refused, answer.Unsent, answer.Message = false, false, ""
 	}
 
 	t.submit(question{node: node, reboot: true}, begin, func(ctx context.Context) func(*reboot.TalosAnswer) {
-		err := t.api.Reboot(ctx, address)
+		ctx, cancel := context.WithDeadline(ctx, by)
+		defer cancel()
+
+		err, late := ctx.Err(), ctx.Err() != nil
+		if !late {
+			err = t.api.Reboot(ctx, address)
+		}
 
 		if err != nil {
 			t.logger.Warn("the Talos API has not confirmed a reboot", zap.String("node", node), zap.Error(err))
@@ -143,6 +150,7 @@ func (t *Talos) Reboot(node, address, mark string) {
 			answer.InFlight, answer.Message = false, text(err)
 			_, answer.Refused = errors.AsType[talos.RefusedError](err)
 			_, answer.Unsent = errors.AsType[talos.UnsentError](err)
+			answer.Unsent = answer.Unsent || late
 		}
 	})
 }

@@ -142,7 +142,7 @@ func TestTheAnswerToAReboot(t *testing.T) {
 			api.restart = failing(test.err)
 
 			withTalos(t, api, func(asker *apply.Talos, _ *atomic.Int64) {
-				asker.Reboot("a", "10.0.0.1", "uid/1")
+				asker.Reboot("a", "10.0.0.1", "uid/1", time.Now().Add(time.Minute))
 				synctest.Wait()
 
 				want := test.want
@@ -162,7 +162,7 @@ func TestACheckAndARebootDoNotWaitForEachOther(t *testing.T) {
 	withTalos(t, api, func(asker *apply.Talos, news *atomic.Int64) {
 		asker.Check("a", "10.0.0.1", nil)
 		synctest.Wait()
-		asker.Reboot("a", "10.0.0.1", "uid/1")
+		asker.Reboot("a", "10.0.0.1", "uid/1", time.Now().Add(time.Minute))
 		asker.Check("b", "10.0.0.2", nil)
 		synctest.Wait()
 
@@ -184,8 +184,8 @@ func TestAQuestionIsAskedOnceAtATime(t *testing.T) {
 	withTalos(t, api, func(asker *apply.Talos, _ *atomic.Int64) {
 		answered = make(chan struct{})
 
-		asker.Reboot("a", "10.0.0.1", "uid/1")
-		asker.Reboot("a", "10.0.0.1", "uid/1")
+		asker.Reboot("a", "10.0.0.1", "uid/1", time.Now().Add(time.Minute))
+		asker.Reboot("a", "10.0.0.1", "uid/1", time.Now().Add(time.Minute))
 		synctest.Wait()
 		assert.Len(t, api.asked, 1)
 		assert.True(t, asker.Answers(all)["a"].InFlight)
@@ -195,7 +195,7 @@ func TestAQuestionIsAskedOnceAtATime(t *testing.T) {
 		assert.Equal(t, "broken pipe", asker.Answers(all)["a"].Message)
 
 		api.restart = hang
-		asker.Reboot("a", "10.0.0.1", "uid/2")
+		asker.Reboot("a", "10.0.0.1", "uid/2", time.Now().Add(time.Minute))
 		synctest.Wait()
 
 		// What the last attempt came to says nothing about this one.
@@ -233,10 +233,24 @@ func TestNothingIsAskedAfterTheEnd(t *testing.T) {
 		for range 20 {
 			api := newTalosAPI()
 			asker := apply.NewTalos(api, func() {}, zap.NewNop())
-			asker.Reboot("a", "10.0.0.1", "uid/1")
+			asker.Reboot("a", "10.0.0.1", "uid/1", time.Now().Add(time.Minute))
 
 			require.NoError(t, asker.Start(ctx))
 			assert.Empty(t, api.asked)
 		}
+	})
+}
+
+func TestARebootIsNotAskedForTooLate(t *testing.T) {
+	t.Parallel()
+
+	api := newTalosAPI()
+
+	withTalos(t, api, func(asker *apply.Talos, _ *atomic.Int64) {
+		asker.Reboot("a", "10.0.0.1", "uid/1", time.Now())
+		synctest.Wait()
+
+		assert.Empty(t, api.asked)
+		assert.True(t, asker.Answers(all)["a"].Unsent)
 	})
 }

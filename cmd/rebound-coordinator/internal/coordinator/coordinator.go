@@ -6,6 +6,7 @@ package coordinator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -18,13 +19,11 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
-	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
-	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/talos-rebound/rebound/cmd/rebound-coordinator/internal/apply"
@@ -38,6 +37,8 @@ const (
 	UserAgent = "rebound-coordinator"
 	// checkTimeout bounds the first requests.
 	checkTimeout = 30 * time.Second
+	// readyTimeout bounds the answer to whether it is ready. A kubelet waits for 1 s unless it is told otherwise.
+	readyTimeout = 900 * time.Millisecond
 )
 
 // Run runs a coordinator until ctx is done, which is no error. Missing CRDs, an address that cannot be listened on and a
@@ -46,9 +47,6 @@ func Run(ctx context.Context, config Config) error {
 	if err := config.validate(); err != nil {
 		return err
 	}
-
-	ctrllog.SetLogger(zapr.NewLogger(config.Logger))
-	klog.SetLogger(zapr.NewLogger(config.Logger.Named("client")))
 
 	scheme, err := newScheme()
 	if err != nil {
@@ -168,16 +166,7 @@ func (c *Config) add(ctx context.Context, manager ctrl.Manager) error {
 		return fmt.Errorf("failed to add health check: %w", err)
 	}
 
-	if err := manager.AddReadyzCheck("caches", func(request *http.Request) error {
-		ctx, cancel := context.WithTimeout(request.Context(), time.Second)
-		defer cancel()
-
-		if !manager.GetCache().WaitForCacheSync(ctx) {
-			return fmt.Errorf("the caches are not filled yet")
-		}
-
-		return nil
-	}); err != nil {
+	if err := manager.AddReadyzCheck("caches", cachesFilled(manager.GetCache())); err != nil {
 		return fmt.Errorf("failed to add ready check: %w", err)
 	}
 
@@ -218,6 +207,20 @@ func (c *Config) add(ctx context.Context, manager ctrl.Manager) error {
 	}
 
 	return r.watch(manager, news)
+}
+
+// cachesFilled checks that those caches are filled that there are. Of one that does not lead that is the one of the pods.
+func cachesFilled(caches cache.Cache) healthz.Checker {
+	return func(request *http.Request) error {
+		ctx, cancel := context.WithTimeout(request.Context(), readyTimeout)
+		defer cancel()
+
+		if !caches.WaitForCacheSync(ctx) {
+			return errors.New("the caches are not filled yet")
+		}
+
+		return nil
+	}
 }
 
 // watched are the kinds of objects whose changes lead to a new decision.

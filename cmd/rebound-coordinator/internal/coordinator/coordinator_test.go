@@ -150,10 +150,9 @@ func TestNothingIsSentOnceTheLeadershipIsLost(t *testing.T) {
 
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(t, draining(time.Now())...)
-		refused := failure(http.StatusTooManyRequests, metav1.StatusReasonTooManyRequests, "not now")
 		refuse := func(r *http.Request) *http.Response {
 			if isEviction(r) {
-				return refused
+				return failure(http.StatusTooManyRequests, metav1.StatusReasonTooManyRequests, "not now")
 			}
 
 			return nil
@@ -182,6 +181,43 @@ func TestNothingIsSentOnceTheLeadershipIsLost(t *testing.T) {
 		ended := time.Now()
 		time.Sleep(time.Minute)
 		assert.Empty(t, a.since(ended.Add(time.Millisecond)))
+	})
+}
+
+// A cache that does not catch up is no reason to hammer the API server.
+func TestAWriteThatIsAlwaysAConflictIsTriedNowAndThen(t *testing.T) {
+	t.Parallel()
+
+	synctest.Test(t, func(t *testing.T) {
+		a := newAPI(t, draining(time.Now())...)
+		a.answering(func(r *http.Request) *http.Response {
+			switch {
+			case strings.HasSuffix(r.URL.Path, "/nodereboots/a/status"):
+				return failure(http.StatusConflict, metav1.StatusReasonConflict, "the object has been modified")
+			case isEviction(r):
+				t.Error("the status was not written, so nothing may follow")
+			}
+
+			return nil
+		})
+
+		began := time.Now()
+		r := start(t, a)
+		time.Sleep(time.Minute)
+
+		tries := 0
+
+		for _, request := range a.since(began) {
+			if strings.HasSuffix(request.path, "/nodereboots/a/status") {
+				tries++
+			}
+		}
+
+		assert.GreaterOrEqual(t, tries, 30)
+		assert.LessOrEqual(t, tries, 40)
+
+		r.stop()
+		require.NoError(t, <-r.done)
 	})
 }
 

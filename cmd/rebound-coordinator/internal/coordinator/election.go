@@ -61,7 +61,7 @@ func (c *Config) newLease(config *rest.Config) (*lease, error) {
 		return nil, fmt.Errorf("failed to read the host's name: %w", err)
 	}
 
-	config = rest.CopyConfig(config)
+	config = rest.AddUserAgent(rest.CopyConfig(config), "leader-election")
 	// One request that hangs is not to cost the leadership.
 	config.Timeout = max(time.Second, c.RenewDeadline/2)
 

@@ -6,6 +6,7 @@ package coordinator
 
 import (
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
@@ -37,7 +38,7 @@ var newMetrics = sync.OnceValue(func() *metrics {
 			Namespace: namespace, Name: "reboot_slots_held", Help: "Nodes that hold a slot of the RebootBudget.",
 		}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Namespace: namespace, Name: "reboot_step_seconds", Help: "Seconds that a step of a reboot has taken.",
+			Namespace: namespace, Name: "reboot_step_seconds", Help: "Seconds that a step of an attempt has taken.",
 			Buckets: []float64{1, 5, 15, 30, 60, 120, 300, 600, 1200, 3600},
 		}, []string{"phase"}),
 		givenUp: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -74,9 +75,31 @@ func (t *teller) count(facts *reboot.Facts, decision *reboot.Decision) {
 		}
 	}
 
+	holders := 0
 	if facts.Budget != nil {
-		m.holders.Set(float64(len(facts.Budget.Holders)))
+		holders = len(facts.Budget.Holders)
 	}
+
+	m.holders.Set(float64(holders))
+
+	if last := lastSuccess(facts); !last.IsZero() {
+		m.last.Set(float64(last.Unix()))
+	}
+}
+
+// lastSuccess is when the last node was back, whichever process has seen that; zero if none is on record.
+func lastSuccess(facts *reboot.Facts) time.Time {
+	var last time.Time
+
+	for _, object := range facts.Reboots {
+		for _, result := range object.Status.Results {
+			if result.Rebooted && result.FinishedAt.After(last) {
+				last = result.FinishedAt
+			}
+		}
+	}
+
+	return last
 }
 
 // step takes the end of a step.
@@ -94,7 +117,6 @@ func (m *metrics) step(was, now reboot.Status) {
 		m.givenUp.WithLabelValues(string(now.Reason)).Inc()
 	case reboot.PhaseDone:
 		m.rebooted.Inc()
-		m.last.Set(float64(at(&now, now.Phase)))
 	}
 }
 

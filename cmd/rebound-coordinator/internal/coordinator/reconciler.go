@@ -21,8 +21,10 @@ import (
 )
 
 const (
-	// staleDelay is when to decide again if what was read turned out to be old. The news is on its way.
-	staleDelay = 100 * time.Millisecond
+	// staleDelay is when to decide again if what was read turned out to be old. The news is on its way; as long as it does not
+	// come, the delay doubles up to staleDelayLimit.
+	staleDelay      = 100 * time.Millisecond
+	staleDelayLimit = 2 * time.Second
 	// soonest bounds how soon a decision may follow another without news.
 	soonest = 50 * time.Millisecond
 )
@@ -39,6 +41,8 @@ type reconciler struct {
 
 	// busy are the nodes whose changes of pods matter; nil until the first decision.
 	busy atomic.Pointer[sets.Set[string]]
+	// delay is the present staleDelay; 0 if what was read last was not old.
+	delay time.Duration
 }
 
 // Reconcile implements reconcile.Reconciler.
@@ -57,8 +61,12 @@ func (r *reconciler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result
 	}
 
 	if stale {
-		return ctrl.Result{RequeueAfter: staleDelay}, nil
+		r.delay = min(max(staleDelay, 2*r.delay), staleDelayLimit)
+
+		return ctrl.Result{RequeueAfter: r.delay}, nil
 	}
+
+	r.delay = 0
 
 	if at := decision.LookAgain; !at.IsZero() {
 		return ctrl.Result{RequeueAfter: max(soonest, time.Until(at))}, nil

@@ -2,14 +2,17 @@
 // License, v. 2.0. If a copy of the MPL was not distributed with this
 // file, You can obtain one at http://mozilla.org/MPL/2.0/.
 
-// Package log makes the logger of the coordinator.
+// Package log makes the logger of the coordinator, and makes the libraries use it too.
 package log
 
 import (
 	"fmt"
 
+	"github.com/go-logr/zapr"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+	"k8s.io/klog/v2"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 )
 
 // The formats.
@@ -39,4 +42,10 @@ func New(format string) (*zap.Logger, error) {
 	}
 
 	return logger, nil
+}
+
+// Share makes the libraries log to the logger, in the whole process. It is to be called before anything else is started.
+func Share(logger *zap.Logger) {
+	ctrllog.SetLogger(zapr.NewLogger(logger))
+	klog.SetLogger(zapr.NewLogger(logger.Named("client")))
 }
