@@ -63,6 +63,22 @@ func TestRebootIsGivenBackAfterBothReplicasWereKilled(t *testing.T) {
 	s.awaitRestored(node, "Blocked")
 }
 
+func TestRebootIsGivenBackByWhoeverTakesOver(t *testing.T) {
+	s := newStage(t, "restoring", 1, worker)
+	node := s.nodes[0]
+
+	s.setPolicy(func(policy *v1alpha1.RebootPolicySpec) { policy.Drain.Timeout = seconds(3) })
+	s.stick(node)
+	s.ask(node)
+
+	leader := s.leader()
+	s.awaitPhase(node, v1alpha1.PhaseRestoring, "")
+	require.NoError(t, leader.Kill())
+	require.NoError(t, leader.Start(s.ctx))
+
+	s.awaitRestored(node, "Blocked")
+}
+
 // TestRebootSurvivesTwoLeadersAtOnce keeps what the first leader sends to a node
 // in the network, until the second one has done all of it. What arrives then
 // must change nothing.
