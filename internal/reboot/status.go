@@ -42,7 +42,7 @@ func (p Phase) waits() bool { return p == PhaseNone || p == PhasePending }
 // Reason is why a reboot is where it is, in one word.
 type Reason string
 
-// The reasons of a reboot that waits, in the order in which they are looked for.
+// The reasons of a reboot that waits.
 const (
 	ReasonNodeMissing   Reason = "NodeMissing"
 	ReasonDeleted       Reason = "Deleted"
