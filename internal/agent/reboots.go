@@ -46,6 +46,11 @@ func (a *agent) reboots(ctx context.Context) {
 		DryRun: a.config.DryRun, Status: a.told, Logger: a.config.Logger,
 	}
 
+	// What a command will do nobody can tell.
+	if a.config.Reboots.Command == "" {
+		rebooter.Check = reboot.Logind{Connect: dbus.ConnectSystemBus}.Check
+	}
+
 	a.config.Logger.Info("takes part in coordinated reboots", zap.String("node", name), zap.String("sentinel", a.config.Reboots.Sentinel),
 		zap.String("sentinel_command", a.config.Reboots.SentinelCommand), zap.String("reboot_command", a.config.Reboots.Command))
 	rebooter.Run(ctx)

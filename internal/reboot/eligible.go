@@ -75,8 +75,10 @@ func (p *planner) noMeans(node *Node, policy *Policy) obstacle {
 	switch {
 	case p.usesTalosAPI(node, policy) && !p.facts.TalosAPI:
 		return because(ReasonNoTalosAPI, "RebootPolicy %s wants the Talos API, and the coordinator has no talosconfig", policy.Name)
-	case p.usesTalosAPI(node, policy) || node.isPresent():
+	case p.usesTalosAPI(node, policy) || node.isPresent() && node.Agent.Problem == "":
 		return obstacle{}
+	case node.isPresent():
+		return because(ReasonNoAgent, "the agent cannot reboot the node: %s", node.Agent.Problem)
 	case node.Talos:
 		return because(ReasonNoAgent, "the node runs Talos: give the coordinator a talosconfig")
 	default:

@@ -39,7 +39,7 @@ func TestWhatSomebodyHasDecidedDoesNotPutANodeOff(t *testing.T) {
 	for reason, counts := range map[reboot.Reason]bool{
 		reboot.ReasonNodeMissing: false, reboot.ReasonDeleted: false, reboot.ReasonSuspended: false, reboot.ReasonWithdrawn: false,
 		reboot.ReasonNoBudget: false, reboot.ReasonPaused: false, reboot.ReasonNoPolicy: false, reboot.ReasonPolicyInvalid: false,
-		reboot.ReasonPolicyChanged: false, reboot.ReasonNotBefore: false, reboot.ReasonOutsideWindow: false, reboot.ReasonQuorum: false,
+		reboot.ReasonPolicyChanged: false, reboot.ReasonNotBefore: false, reboot.ReasonOutsideWindow: false, reboot.ReasonQuorum: true,
 		reboot.ReasonBlocked: true, reboot.ReasonCordonLifted: true, reboot.ReasonGateClosed: true, reboot.ReasonNodeLeaving: true,
 		reboot.ReasonDoNotDisrupt: true, reboot.ReasonNoAgent: true, reboot.ReasonNoTalosAPI: true,
 	} {

@@ -483,12 +483,12 @@ func (b *reboot) planRestoring() {
 	status.Phase = PhasePending
 }
 
-// counts tells whether an attempt that was given up for the reason puts the node off. What somebody has decided does not,
-// nor does what concerns other nodes: the node may go as soon as that changes.
+// counts tells whether an attempt that was given up for the reason puts the node off. What somebody has decided does not: the
+// node may go as soon as that changes. What comes and goes by itself does, or a node would be cordoned again and again.
 func counts(reason Reason) bool {
 	return !slices.Contains([]Reason{
 		ReasonNodeMissing, ReasonDeleted, ReasonSuspended, ReasonWithdrawn, ReasonNoBudget, ReasonPaused, ReasonNoPolicy,
-		ReasonPolicyInvalid, ReasonPolicyChanged, ReasonNotBefore, ReasonOutsideWindow, ReasonQuorum,
+		ReasonPolicyInvalid, ReasonPolicyChanged, ReasonNotBefore, ReasonOutsideWindow,
 	}, reason)
 }
 

@@ -110,6 +110,11 @@ func TestAReboot(t *testing.T) {
 			"Pending NoAgent", "no agent of rebound with --reboots has reported in the node's present boot; rebound install --reboots puts one there", 0,
 		},
 		{
+			"waits for an agent that cannot reboot the node",
+			given{node("a", func(n *reboot.Node) { n.Agent.Problem = "no bus" })},
+			"Pending NoAgent", "the agent cannot reboot the node: no bus", 0,
+		},
+		{
 			"of a node that runs Talos waits for a talosconfig",
 			given{node("a", func(n *reboot.Node) { n.Talos, n.Agent = true, reboot.Agent{} })},
 			"Pending NoAgent", "the node runs Talos: give the coordinator a talosconfig", 0,

@@ -37,6 +37,8 @@ type Facts struct {
 	Report, Grant string
 	// Attempt is what this process has made of a grant so far.
 	Attempt Attempt
+	// Obstacle is why a reboot could not work now; empty if it could.
+	Obstacle string
 }
 
 // Attempt is what became of a grant in this process. The zero value is that there was none.
@@ -192,9 +194,9 @@ func (a Attempt) next(grant v1alpha1.Grant, now time.Time) Plan {
 
 // report is what the Node is to say.
 func (f Facts) report(plan Plan) v1alpha1.AgentReport {
-	report := v1alpha1.AgentReport{BootID: f.BootID}
+	report := v1alpha1.AgentReport{BootID: f.BootID, Problem: f.Obstacle}
 
-	if plan.Verdict.Counts() && f.Attempt.Grant == plan.Grant {
+	if plan.Verdict.Counts() && f.Attempt.Grant == plan.Grant && f.Attempt.Problem != "" {
 		report.Problem = f.Attempt.Problem
 	}
 

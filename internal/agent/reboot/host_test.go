@@ -53,6 +53,7 @@ type host struct {
 	reports   []v1alpha1.AgentReport
 	writeErr  error
 	rebootErr error
+	checkErr  error
 	// reboots are when the machine was asked to reboot.
 	reboots []time.Duration
 
@@ -70,7 +71,7 @@ func run(t *testing.T, test func(h *host), edits ...func(*host)) {
 		h.rebooter = &reboot.Rebooter{
 			Node: node, Sentinels: []reboot.Sentinel{h},
 			BootID:  h.boot,
-			Connect: h.connect, Reboot: h.reboot,
+			Connect: h.connect, Reboot: h.reboot, Check: h.check,
 			Status: func(status reboot.Status) { h.change(func() { h.status = status }) },
 			Logger: zap.New(core),
 		}
@@ -133,6 +134,14 @@ func (h *host) connect() (reboot.Connection, error) {
 	h.open++
 
 	return (*connection)(h), nil
+}
+
+func (h *host) check(context.Context) error {
+	var err error
+
+	h.change(func() { err = h.checkErr })
+
+	return err
 }
 
 func (h *host) reboot(ctx context.Context) error {

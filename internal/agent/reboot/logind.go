@@ -24,6 +24,28 @@ type Logind struct {
 // Reboot asks for the reboot and returns once logind has agreed: what runs here is ended soon after. It may be repeated; an
 // error has the words of the D-Bus or of logind, such as those about a reboot that is under way or that somebody inhibits.
 func (l Logind) Reboot(ctx context.Context) error {
+	// The argument is whether polkit may ask a person.
+	return l.call(ctx, "Reboot", func(call *dbus.Call) error { return call.Err }, false)
+}
+
+// Check returns why logind could not be asked for a reboot now, and asks for none.
+func (l Logind) Check(ctx context.Context) error {
+	return l.call(ctx, "CanReboot", func(call *dbus.Call) error {
+		var answer string
+
+		if err := call.Store(&answer); err != nil {
+			return err
+		}
+
+		if answer != "yes" {
+			return fmt.Errorf("it answers %q", answer)
+		}
+
+		return nil
+	})
+}
+
+func (l Logind) call(ctx context.Context, method string, read func(*dbus.Call) error, args ...any) error {
 	conn, err := l.Connect(dbus.WithContext(ctx))
 	if err != nil {
 		return fmt.Errorf("failed to connect to the system's D-Bus: %w", err)
@@ -31,11 +53,11 @@ func (l Logind) Reboot(ctx context.Context) error {
 
 	defer conn.Close() //nolint:errcheck // the answer has come or does not count
 
-	// The argument is whether polkit may ask a person.
 	call := conn.Object("org.freedesktop.login1", "/org/freedesktop/login1").
-		CallWithContext(ctx, "org.freedesktop.login1.Manager.Reboot", 0, false)
-	if call.Err != nil {
-		return fmt.Errorf("failed to reboot through logind: %w", call.Err)
+		CallWithContext(ctx, "org.freedesktop.login1.Manager."+method, 0, args...)
+
+	if err = read(call); err != nil {
+		return fmt.Errorf("failed to call %s of logind: %w", method, err)
 	}
 
 	return nil

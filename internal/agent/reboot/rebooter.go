@@ -15,6 +15,9 @@ import (
 const (
 	// rebootTimeout bounds what asks for a reboot. A command may wait before it does so.
 	rebootTimeout = 5 * time.Minute
+	// checkPeriod is the time between two checks whether a reboot could work, checkTimeout bounds one.
+	checkPeriod  = time.Minute
+	checkTimeout = 10 * time.Second
 	// writeInterval is the least time between two reports: what comes and goes within it is not written to the API server.
 	writeInterval = time.Second
 	// connectDelay and connectLimit bound the time between two connections to the API server. It starts short, since there
@@ -48,6 +51,9 @@ type Rebooter struct {
 	Connect func() (Connection, error)
 	// Reboot asks for the reboot of the machine. It may return before the machine goes down, and may be repeated.
 	Reboot func(context.Context) error
+	// Check returns why Reboot could not work now, so that no reboot is granted in vain: the node would be drained, and down in
+	// name only. Nil if that cannot be told.
+	Check func(context.Context) error
 	// DryRun only says what would be done.
 	DryRun bool
 	// Status takes what is known, after every change; nil for nobody.
@@ -81,6 +87,10 @@ func (r *Rebooter) Run(ctx context.Context) {
 	}
 
 	n.work.Go(func() { n.follow(ctx) })
+
+	if r.Check != nil {
+		n.work.Go(func() { n.check(ctx) })
+	}
 
 	timer := time.NewTimer(0)
 	defer timer.Stop()

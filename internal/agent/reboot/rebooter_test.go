@@ -181,6 +181,23 @@ func TestARebootThatFailsIsTriedAgainAndSaysWhy(t *testing.T) {
 	}, func(h *host) { h.rebootErr = errors.New("no bus") })
 }
 
+func TestARebootThatCouldNotWorkIsToldBeforehand(t *testing.T) {
+	run(t, func(h *host) {
+		h.annotates("theirs", "1")
+		h.after(time.Second)
+		assert.Equal(h, "no bus", h.said().Problem)
+		assert.Empty(h, h.reboots)
+
+		h.after(time.Hour)
+		assert.Len(h, h.reports, 1, "it is the same problem")
+		assert.Equal(h, 1, h.logged("cannot reboot the machine, so the coordinator is told to grant none"))
+
+		h.change(func() { h.checkErr = nil })
+		h.after(time.Minute)
+		assert.Empty(h, h.said().Problem)
+	}, func(h *host) { h.checkErr = errors.New("no bus") })
+}
+
 func TestARebootThatHangsIsGivenUp(t *testing.T) {
 	run(t, func(h *host) {
 		h.grants(grant.String())

@@ -30,6 +30,8 @@ type run struct {
 	signs   []sign
 	node    *metav1.PartialObjectMetadata
 	attempt Attempt
+	// obstacle is why a reboot could not work; empty if it could, as far as that is known.
+	obstacle string
 	// written is the version of the Node with the last report. What the watch has of before is not news.
 	written string
 
@@ -106,7 +108,7 @@ func (n *run) read() Facts {
 
 	n.wish = wish
 
-	facts := Facts{Now: now, BootID: bootID, Wish: wish, HasNode: n.node != nil, Attempt: n.attempt}
+	facts := Facts{Now: now, BootID: bootID, Wish: wish, HasNode: n.node != nil, Attempt: n.attempt, Obstacle: n.obstacle}
 	if n.node != nil {
 		facts.Report, facts.Grant = n.node.Annotations[v1alpha1.AgentAnnotation], n.node.Annotations[v1alpha1.GrantAnnotation]
 	}
@@ -225,6 +227,38 @@ func (n *run) send(ctx context.Context, report v1alpha1.AgentReport) error {
 	n.update(func() { n.node, n.written = node, node.ResourceVersion })
 
 	return nil
+}
+
+// check looks again and again whether a reboot could work.
+func (n *run) check(ctx context.Context) {
+	ticker := time.NewTicker(checkPeriod)
+	defer ticker.Stop()
+
+	problem := "" // as it was logged last
+
+	for {
+		limited, cancel := context.WithTimeout(ctx, checkTimeout)
+		err := n.Check(limited)
+
+		cancel()
+
+		if ctx.Err() != nil {
+			return
+		}
+
+		if err != nil && err.Error() != problem {
+			n.Logger.Warn("cannot reboot the machine, so the coordinator is told to grant none", zap.Error(err))
+		}
+
+		problem = text(err)
+		n.update(func() { n.obstacle = problem })
+
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
 }
 
 // follow keeps up with the Node. Whenever the watch breaks, the Node is read anew, with the credentials as they are then: a

@@ -188,6 +188,18 @@ func (server *Server) inhibit() (*os.File, error) {
 	return write, nil
 }
 
+// canReboot says whether OnReboot was told anything, in logind's words.
+func (server *Server) canReboot() string {
+	server.mu.Lock()
+	defer server.mu.Unlock()
+
+	if server.reboot == nil {
+		return "na"
+	}
+
+	return "yes"
+}
+
 // beginReboot does what OnReboot was told.
 func (server *Server) beginReboot() error {
 	server.mu.Lock()

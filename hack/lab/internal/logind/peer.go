@@ -110,6 +110,8 @@ func (p *peer) answer(call *dbus.Message) error {
 		return p.replyInhibitor(call)
 	case managerInterface + ".Reboot":
 		return p.replyReboot(call)
+	case managerInterface + ".CanReboot":
+		return p.reply(call, p.server.canReboot())
 	}
 
 	return p.replyError(call, "org.freedesktop.DBus.Error.UnknownMethod", fmt.Sprintf("no %s.%s here", iface, member))

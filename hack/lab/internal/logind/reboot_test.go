@@ -44,14 +44,26 @@ func TestAgentIsToldWhyThereIsNoReboot(t *testing.T) {
 	server := serve(t, busPath(t))
 
 	require.EqualError(t, over(server.Address()).Reboot(t.Context()),
-		"failed to reboot through logind: nobody here can reboot the machine")
+		"failed to call Reboot of logind: nobody here can reboot the machine")
 
 	server.OnReboot(func() error { return errors.New("there is a reboot under way") })
 	require.EqualError(t, over(server.Address()).Reboot(t.Context()),
-		"failed to reboot through logind: there is a reboot under way")
+		"failed to call Reboot of logind: there is a reboot under way")
 
 	require.NoError(t, server.Close())
 	require.ErrorContains(t, over(server.Address()).Reboot(t.Context()), "failed to connect to the system's D-Bus: ")
+}
+
+func TestAgentIsToldBeforehandWhetherThereCanBeAReboot(t *testing.T) {
+	server := serve(t, busPath(t))
+
+	require.EqualError(t, over(server.Address()).Check(t.Context()), `failed to call CanReboot of logind: it answers "na"`)
+
+	server.OnReboot(func() error { return errors.New("it was called") })
+	require.NoError(t, over(server.Address()).Check(t.Context()))
+
+	require.NoError(t, server.Close())
+	require.ErrorContains(t, over(server.Address()).Check(t.Context()), "failed to connect to the system's D-Bus: ")
 }
 
 func TestRebootTakesNothingButABoolean(t *testing.T) {

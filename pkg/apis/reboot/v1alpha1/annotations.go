@@ -44,7 +44,8 @@ type AgentReport struct {
 	Wanted      bool      `json:"wanted,omitempty"`
 	WantedSince time.Time `json:"wantedSince,omitzero"`
 	Reason      string    `json:"reason,omitempty"`
-	// Problem is why the last reboot that was granted could not be carried out; empty while all is well.
+	// Problem is why the agent cannot reboot the node, or could not when that was granted; empty while all is well. With one
+	// no reboot is granted.
 	Problem string `json:"problem,omitempty"`
 }
 
