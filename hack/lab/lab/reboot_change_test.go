@@ -34,6 +34,7 @@ func TestRebootOfANodeThatIsDeletedFreesItsSlot(t *testing.T) {
 	require.NoError(t, s.cluster.RemoveNode(s.ctx, deleted.Node))
 	s.awaitRebooted(other)
 	s.awaitSlots()
+	require.NoError(t, s.cluster.AwaitNoReboot(s.ctx, deleted.Name()), "a wish goes with its Node")
 }
 
 // TestRebootIsTakenBackWithTheWish has a coordinator that cannot stream its first

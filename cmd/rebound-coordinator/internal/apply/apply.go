@@ -328,8 +328,14 @@ func (a *Applier) grantWish(ctx context.Context, s *read.Snapshot, wish reboot.W
 
 	if wish.UID == "" {
 		if err := a.Store.Create(ctx, &v1alpha1.NodeReboot{
-			ObjectMeta: metav1.ObjectMeta{Name: wish.Node, Labels: labels},
-			Spec:       v1alpha1.NodeRebootSpec{Reason: wish.Reason},
+			ObjectMeta: metav1.ObjectMeta{
+				Name: wish.Node, Labels: labels,
+				// It goes with the Node: one that registers later under the same name has wishes of its own.
+				OwnerReferences: []metav1.OwnerReference{{
+					APIVersion: "v1", Kind: "Node", Name: wish.Node, UID: s.Nodes[wish.Node].UID,
+				}},
+			},
+			Spec: v1alpha1.NodeRebootSpec{Reason: wish.Reason},
 		}); err != nil {
 			return fmt.Errorf("failed to create NodeReboot %q: %w", wish.Node, err)
 		}

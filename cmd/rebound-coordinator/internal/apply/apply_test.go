@@ -554,6 +554,8 @@ func TestAWishBecomesANodeReboot(t *testing.T) {
 	assert.Equal(t, "a new kernel", c.reboot(t).Spec.Reason)
 	assert.Equal(t, map[string]string{v1alpha1.OriginLabel: v1alpha1.OriginNode}, c.reboot(t).Labels)
 	assert.Empty(t, c.reboot(t).Finalizers)
+	require.Len(t, c.reboot(t).OwnerReferences, 1)
+	assert.Equal(t, c.node(t).UID, c.reboot(t).OwnerReferences[0].UID)
 
 	// The cache lags behind.
 	assert.False(t, c.apply(t, snapshot, decision))
