@@ -5,11 +5,13 @@
 package sentinel
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // maxLinks bounds how many symbolic links lead to a file, as the kernel does (path_resolution(7)).
@@ -64,6 +66,9 @@ func resolve(root, path string) (steps []lookup, exists bool, err error) {
 		switch {
 		case isAbsent(err):
 			return steps, false, nil
+		case errors.Is(err, syscall.EINVAL):
+			// It was a link when it was looked at, and has been replaced by something else since.
+			steps, target = steps[:len(steps)-1], name
 		case err != nil:
 			return steps, false, err
 		case filepath.IsAbs(target):
