@@ -96,7 +96,8 @@ func TestRebootSurvivesTwoLeadersAtOnce(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStage(t, "two-leaders", 0, worker, worker)
-			node, other := s.nodes[0], s.nodes[1]
+			nodes := s.nodes
+			node, other := nodes[0], nodes[1]
 
 			proxy, err := s.cluster.Proxy()
 			require.NoError(t, err)
@@ -124,13 +125,17 @@ func TestRebootSurvivesTwoLeadersAtOnce(t *testing.T) {
 			s.addReplica(lab.CoordinatorOptions{})
 			s.ask(other)
 			s.awaitRebooted(node, other)
-
 			s.awaitSlots()
+
+			// With the finalizer goes the last that the second leader has to do.
+			for _, done := range nodes {
+				s.awaitReboot(done, func(r *v1alpha1.NodeReboot) bool { return len(r.Finalizers) == 0 })
+			}
+
 			t.Logf("arrives late: %q", proxy.Held())
 			late := time.Now()
 			proxy.Release()
 
-			// The second leader has nothing to do any more.
 			var arrived []lab.AuditRecord
 
 			require.Eventually(t, func() bool {
