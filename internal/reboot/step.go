@@ -222,7 +222,8 @@ func (b *reboot) planDrained() {
 	status := &b.next.Status
 
 	// What has come since would be killed without being asked.
-	if left := b.planDrain(b.name, b.policy, false).left; len(left) > 0 && !b.r.Force && b.policy.Drain.OnBlocked != RebootAnyway {
+	left := slices.ContainsFunc(b.facts.Pods[b.name], func(pod Pod) bool { return b.leaves(&pod, b.policy) })
+	if left && !b.r.Force && b.policy.Drain.OnBlocked != RebootAnyway {
 		status.Phase = PhaseCordoned
 
 		return
