@@ -63,6 +63,11 @@ up: ## Start a lab that stays up, for talosctl, kubectl and rebound (WORKERS=2 A
 	go build -o build/lab-bin/rebound ./cmd/rebound
 	build/lab-bin/lab up --workers '$(WORKERS)' --agents '$(AGENTS)' --stock '$(STOCK)' --out build/lab/up
 
+.PHONY: record
+record: ## Record again what a real DaemonSet controller and kubelet do; writes internal/recovery/testdata/history
+	cd hack/lab && go build -o ../../build/lab-bin/lab .
+	build/lab-bin/lab record
+
 # All of them run even if one fails: one red module must not hide the others.
 .PHONY: test
 test: ## Run every test of every module

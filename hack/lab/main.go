@@ -7,7 +7,7 @@
 //
 // # The map, in reading order
 //
-//   - main: the commands demo, demo-reboots, up and reboot.
+//   - main: the commands demo, demo-reboots, up, reboot and record.
 //   - lab: the lab as a library, which the tests use too. lab.go starts and
 //     closes it; control_plane.go and credentials.go are the control plane;
 //     node.go is a node and its reboots, with what a node says about itself in
@@ -28,6 +28,8 @@
 //     internal/kured runs kured beside them.
 //   - internal/playground: the lab that stays up, and orders for it.
 //   - internal/show: what those three have in common.
+//   - internal/history: what a real DaemonSet controller and kubelet do around a
+//     reboot, recorded for the reference model of internal/recovery.
 //   - internal/loopback: free ports. internal/labtest: what tests have in common.
 //
 // In lab, scenario_test.go is the set-up of nearly every test: nodes and a
@@ -54,12 +56,14 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/talos-rebound/rebound/hack/lab/component"
 	"github.com/talos-rebound/rebound/hack/lab/internal/demo"
+	"github.com/talos-rebound/rebound/hack/lab/internal/history"
 	"github.com/talos-rebound/rebound/hack/lab/internal/playground"
 	"github.com/talos-rebound/rebound/hack/lab/internal/rebootdemo"
 )
@@ -94,7 +98,7 @@ in one temporary folder, which is gone at the end, also after Ctrl-C.`,
 		SilenceErrors: true,
 	}
 
-	root.AddCommand(newDemoCommand(), newRebootDemoCommand(), newUpCommand(), newRebootCommand())
+	root.AddCommand(newDemoCommand(), newRebootDemoCommand(), newUpCommand(), newRebootCommand(), newRecordCommand())
 
 	return root
 }
@@ -263,6 +267,35 @@ Ctrl-C ends the command and not the reboot. A node that is down is booted.`,
 
 	cmd.Flags().BoolVar(&options.Hard, "hard", false, "reboot as a power failure does, without a shutdown")
 	cmd.Flags().StringVar(&options.Out, "out", playground.DefaultOut, "folder of the lab")
+
+	return cmd
+}
+
+func newRecordCommand() *cobra.Command {
+	var options history.Options
+
+	cmd := &cobra.Command{
+		Use:   "record",
+		Short: "Record histories of a real DaemonSet controller and kubelet for the reference model",
+		Long: `Record tells stories of reboots on nodes of a lab of its own, all at the same
+time, and writes what was seen of pods, DaemonSets, the node and the machine, and
+who deleted which pod according to the audit log: one file of JSON for each
+story. The reference model of internal/recovery is checked against these files.
+
+It takes about five minutes. The stories are: ` + strings.Join(history.Names(), ", ") + `.`,
+		Example: `  # All of them
+  lab record
+
+  # One of them, to look at
+  lab record --only hard --out histories`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return history.Run(cmd.Context(), options, cmd.OutOrStdout())
+		},
+	}
+
+	cmd.Flags().StringVar(&options.Out, "out", "internal/recovery/testdata/history", "folder for the histories")
+	cmd.Flags().StringSliceVar(&options.Only, "only", nil, "names of the stories to tell (default: all)")
 
 	return cmd
 }
