@@ -62,8 +62,12 @@ func record(ctx context.Context, cluster *lab.Lab, namespace, node string) (*rec
 	self := metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("metadata.name", node).String()}
 
 	for _, open := range []func() (watch.Interface, error){
-		func() (watch.Interface, error) { return client.AppsV1().DaemonSets(namespace).Watch(ctx, metav1.ListOptions{}) },
-		func() (watch.Interface, error) { return client.CoreV1().Pods(namespace).Watch(ctx, metav1.ListOptions{}) },
+		func() (watch.Interface, error) {
+			return client.AppsV1().DaemonSets(namespace).Watch(ctx, metav1.ListOptions{})
+		},
+		func() (watch.Interface, error) {
+			return client.CoreV1().Pods(namespace).Watch(ctx, metav1.ListOptions{})
+		},
 		func() (watch.Interface, error) { return client.CoreV1().Nodes().Watch(ctx, self) },
 	} {
 		changes, err := open()

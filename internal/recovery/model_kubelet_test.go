@@ -1,0 +1,59 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package recovery_test
+
+// kubeletState is what a kubelet is doing.
+type kubeletState string
+
+const (
+	kubeletOff    kubeletState = "off"
+	kubeletUp     kubeletState = "up"
+	kubeletEnding kubeletState = "shutting down"
+)
+
+// kubelet is the kubelet of the node, as of Kubernetes 1.36.
+type kubelet struct {
+	wrong wrong
+	state kubeletState
+	// run counts its starts. A pod is admitted once in each.
+	run int
+}
+
+// podStatus is what a kubelet says about a pod.
+type podStatus struct {
+	// gone is whether it has removed the pod, which was being deleted.
+	gone   bool
+	failed bool
+	// reason is the one of a pod that has failed.
+	reason string
+	ready  bool
+}
+
+// statuses are what the kubelet may say next about a pod. It rejects the pod, when it has to admit it, for the reason in
+// rejects, if there is one.
+func (k *kubelet) statuses(pod *podObject, rejects string) []podStatus {
+	if k.state == kubeletOff && k.wrong != runsWhileOff || k.wrong == rejectsNothing {
+		rejects = ""
+	}
+
+	switch {
+	case k.state == kubeletOff && k.wrong != runsWhileOff:
+		return nil
+	case pod.Failed:
+		return nil // for ever
+	case pod.Deleting:
+		return []podStatus{{gone: true}, {}, {failed: true}}
+	case k.state == kubeletEnding && pod.Started.IsZero() && k.wrong != admitsWhileEnding:
+		return []podStatus{{failed: true, reason: "NodeShutdown"}}
+	case k.state == kubeletEnding && k.wrong == endsNothing:
+		return []podStatus{{}}
+	case k.state == kubeletEnding && !pod.Started.IsZero():
+		return []podStatus{{failed: true, reason: "Terminated"}, {}}
+	case pod.admittedIn != k.run && rejects != "":
+		return []podStatus{{failed: true, reason: rejects}}
+	default:
+		return []podStatus{{ready: true}, {}, {failed: true, reason: "Evicted"}}
+	}
+}
