@@ -85,7 +85,7 @@ func (p *planner) publishClock(status *specs.RecoveryStatus) {
 	}
 
 	status.LeftoversBefore = p.facts.Status.LeftoversBefore
-	if p.local == ObstacleNone {
+	if p.facts.Gate.KubeletRunning && !p.facts.Boot.Time.IsZero() {
 		status.LeftoversBefore = p.leftoversBefore
 	}
 

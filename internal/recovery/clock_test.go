@@ -134,6 +134,21 @@ func TestTheClockBeforeTheKubeletCameSaysNothingAboutPods(t *testing.T) {
 	assert.Equal(t, booted, decision.Status.LeftoversBefore)
 }
 
+// The kubelet has seen pods before its health check passes for the first time.
+func TestTheClockMayBeSetBeforeTheKubeletIsHealthy(t *testing.T) {
+	t.Parallel()
+
+	f := facts(gate(func(g *recovery.Gate) { g.KubeletHealthy = false }))
+	starting := recovery.Plan(f, now)
+	require.Equal(t, booted, starting.Status.LeftoversBefore)
+
+	f = facts(pods(failed(because("Evicted"), sinceBoot(time.Second))), step(time.Hour))
+	f.Status = starting.Status
+	decision := recovery.Plan(f, now.Add(time.Hour))
+
+	assert.Equal(t, recovery.ClassUnrelated, decision.Verdicts[0].Class)
+}
+
 func TestNothingIsPutOffBeyondItsOwnBound(t *testing.T) {
 	t.Parallel()
 

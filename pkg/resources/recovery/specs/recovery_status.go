@@ -29,7 +29,7 @@ type RecoveryStatus struct {
 	// clock is set, they are all moved with it, so that the time between two of them stays what it was.
 	BootedAt time.Time `yaml:"bootedAt,omitempty" protobuf:"8"`
 	// LeftoversBefore is the time before which a pod must have started to be of an earlier boot: the earliest BootedAt since
-	// the kubelet first came up in this boot. It is not moved with the clock, since the times of pods are not either.
+	// the kubelet first ran in this boot. It is not moved with the clock, since the times of pods are not either.
 	LeftoversBefore time.Time `yaml:"leftoversBefore,omitempty" protobuf:"9"`
 	// KubeletStart tells the start of the kubelet that this status speaks of from others: it says when Talos created the service
 	// and its lifecycle, on the clock of that moment.
