@@ -26,7 +26,7 @@ func (j *judge) isToBeReplaced(pod *podObject) bool {
 // account brings up to date what the DaemonSets are owed, by the pods that rebound is shown.
 func (j *judge) account(view map[string]*podObject) {
 	for _, debt := range j.owed {
-		debt.present = false
+		debt.present, debt.ending = false, false
 	}
 
 	living, paid := map[string]bool{}, map[string]bool{}
@@ -40,7 +40,12 @@ func (j *judge) account(view map[string]*podObject) {
 				j.owed[id] = &debt{uid: pod.Owner.UID, created: pod.Created}
 			}
 
-			j.owed[id].present = true
+			// One that merely takes its time to go is no matter once another one lives.
+			if ends := pod.Deleting && len(pod.Finalizers) == 0; ends {
+				j.owed[id].ending = true
+			} else {
+				j.owed[id].present = true
+			}
 		}
 	}
 
@@ -69,7 +74,7 @@ func (j *judge) account(view map[string]*podObject) {
 		switch {
 		case !debt.present && paid[id]:
 			delete(j.owed, id)
-		case debt.present && debt.goneSince.IsZero(), living[id]:
+		case debt.present && debt.goneSince.IsZero(), debt.ending, living[id]:
 			debt.goneSince = time.Time{}
 		case debt.goneSince.IsZero():
 			debt.goneSince = j.world.now
@@ -101,7 +106,7 @@ func (j *judge) recovered(facts recovery.Facts) {
 
 // isHandedBack tells whether as many pods as may be were deleted, and another one is Ready beside the Failed one.
 func (j *judge) isHandedBack(id string) bool {
-	if len(j.tried[id]) < j.world.rebound.settings.RejectionCap && !j.world.wasSet {
+	if len(j.tried[id])+j.doubtful[id] < j.world.rebound.settings.RejectionCap && !j.world.wasSet {
 		return false
 	}
 

@@ -37,6 +37,8 @@ type judge struct {
 	shown map[string]*podObject
 	// tried are the pods of this boot whose delete was sent, by DaemonSet, in order.
 	tried map[string][]string
+	// doubtful counts those of earlier boots that look as if they were of this one, as the clock was ahead when they started.
+	doubtful map[string]int
 	// sends are when the first requests for pods were sent, by DaemonSet; requests those for a single pod.
 	sends, requests map[string][]time.Time
 	// mayRetry is when the delete of a pod may be tried again.
@@ -53,8 +55,8 @@ type debt struct {
 	created time.Time
 	// goneSince is since when it has no pod at all; zero while it has one.
 	goneSince time.Time
-	// present is whether the Failed pod is still there.
-	present bool
+	// present is whether the Failed pod is still there, ending whether one is that is about to go.
+	present, ending bool
 }
 
 func newJudge(w *world) judge {
@@ -66,6 +68,7 @@ func newJudge(w *world) judge {
 
 func (j *judge) newBoot() {
 	j.shown, j.tried = map[string]*podObject{}, map[string][]string{}
+	j.doubtful = map[string]int{}
 	j.sends, j.requests = map[string][]time.Time{}, map[string][]time.Time{}
 	j.mayRetry, j.owed, j.wakes = map[string]time.Time{}, map[string]*debt{}, nil
 }
@@ -173,6 +176,10 @@ func (j *judge) sent(pod recovery.Pod) {
 func (j *judge) first(id string, pod *podObject) {
 	w := j.world
 	if pod.firstBoot != w.boot {
+		if !pod.Started.Before(w.bootFacts().Time) {
+			j.doubtful[id]++
+		}
+
 		return
 	}
 

@@ -41,10 +41,12 @@ func (k *kubelet) statuses(pod *podObject, rejects string) []podStatus {
 	switch {
 	case k.state == kubeletOff && k.wrong != runsWhileOff:
 		return nil
-	case pod.Failed:
-		return nil // for ever
+	case pod.Deleting && pod.Failed:
+		return []podStatus{{gone: true}}
 	case pod.Deleting:
 		return []podStatus{{gone: true}, {}, {failed: true}}
+	case pod.Failed:
+		return nil // for ever
 	case k.state == kubeletEnding && pod.Started.IsZero() && k.wrong != admitsWhileEnding:
 		return []podStatus{{failed: true, reason: "NodeShutdown"}}
 	case k.state == kubeletEnding && k.wrong == endsNothing:
