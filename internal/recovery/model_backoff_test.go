@@ -18,7 +18,6 @@ const (
 	backsOffFromCreates wrong = "the DaemonSet controller backs off before it creates"
 	admitsWhileEnding   wrong = "the kubelet admits pods while it is shutting down"
 	rejectsNothing      wrong = "the kubelet rejects no pod whose device is not there"
-	runsWhileOff        wrong = "the kubelet works while the machine is off"
 	endsNothing         wrong = "the kubelet does not end running pods as it shuts down"
 )
 

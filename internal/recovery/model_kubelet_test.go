@@ -34,12 +34,12 @@ type podStatus struct {
 // statuses are what the kubelet may say next about a pod. It rejects the pod, when it has to admit it, for the reason in
 // rejects, if there is one.
 func (k *kubelet) statuses(pod *podObject, rejects string) []podStatus {
-	if k.state == kubeletOff && k.wrong != runsWhileOff || k.wrong == rejectsNothing {
+	if k.wrong == rejectsNothing {
 		rejects = ""
 	}
 
 	switch {
-	case k.state == kubeletOff && k.wrong != runsWhileOff:
+	case k.state == kubeletOff:
 		return nil
 	case pod.Deleting && pod.Failed:
 		return []podStatus{{gone: true}}
