@@ -204,6 +204,10 @@ func (w *world) drawMachine(t *rapid.T) {
 		w.restartKubelet()
 	case what == 1 && w.kubelet.state == kubeletUp:
 		w.shutDown()
+
+		if rapid.Bool().Draw(t, "and the kubelet says so") {
+			w.report()
+		}
 	case what == 2 && w.kubelet.state == kubeletEnding:
 		w.cancel()
 	case what == 3 && w.kubelet.state == kubeletUp:
@@ -340,7 +344,7 @@ func (w *world) drawClock(t *rapid.T) {
 
 func (w *world) drawCrash(t *rapid.T) {
 	if w.on {
-		w.rebound.pass(rapid.SampledFrom([]crash{betweenRecords, beforeStatus, beforeApply}).Draw(t, "crash"))
+		w.rebound.pass(rapid.SampledFrom([]crash{beforeRecords, betweenRecords, beforeStatus, beforeApply}).Draw(t, "crash"))
 	}
 }
 

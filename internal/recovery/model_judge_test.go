@@ -152,7 +152,7 @@ func (j *judge) sent(pod recovery.Pod) {
 		w.violate("rebound deletes %s before the kubelet has registered in this boot", pod.Name)
 	case w.node.ShuttingDown:
 		w.violate("rebound deletes %s although the kubelet says that it is shutting down", pod.Name)
-	case w.kubelet.state == kubeletEnding && shown.endedBy() == byShutdown && shown.firstBoot == w.boot:
+	case w.kubelet.state == kubeletEnding && shown.endedBy() == byShutdown && shown.firstBoot == w.boot && !w.wasSet:
 		w.violate("rebound deletes %s, which the shutdown that is going on has ended", pod.Name)
 	}
 

@@ -33,7 +33,7 @@ const (
 	releasesAtOnce   mutant = "a DaemonSet without a pod is released at once"
 	settlesAtOnce    mutant = "a Failed pod that was deleted is forgotten"
 	neverConnects    mutant = "the connection is closed in the middle of a recovery"
-	bootTooLate      mutant = "the time of boot is read too late"
+	bootTooLate      mutant = "the time of boot is an hour too late"
 	noLocalCheck     mutant = "a delete is sent without another look at the machine"
 	noNodeCheck      mutant = "a delete is sent without another look at the Node"
 	appliesFirst     mutant = "deletes are carried out before they are published"
@@ -46,7 +46,7 @@ func (m mutant) plan(facts recovery.Facts, now time.Time) recovery.Decision {
 	case hasNoCap:
 		facts.Settings.RejectionCap = 1000
 	case bootTooLate:
-		facts.Boot.Time = now
+		facts.Boot.Time = facts.Boot.Time.Add(time.Hour)
 	case ignoresOutcomes:
 		facts.Outcomes = nil
 	}

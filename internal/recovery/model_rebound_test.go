@@ -61,7 +61,9 @@ type crash int
 
 const (
 	noCrash crash = iota
-	// betweenRecords is after the first record was published, beforeStatus after the last one, beforeApply after the status.
+	// beforeRecords is before anything is published, betweenRecords after the first record, beforeStatus after the last one,
+	// beforeApply after the status.
+	beforeRecords
 	betweenRecords
 	beforeStatus
 	beforeApply
@@ -135,6 +137,10 @@ func (r *rebound) read() recovery.Facts {
 
 // publish writes the records, and then the status.
 func (r *rebound) publish(decision recovery.Decision, crashes crash) crash {
+	if crashes == beforeRecords {
+		return crashes
+	}
+
 	r.daemonSets = maps.Clone(r.daemonSets)
 	if r.daemonSets == nil {
 		r.daemonSets = map[string]specs.DaemonSetRecovery{}

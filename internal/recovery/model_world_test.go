@@ -238,11 +238,19 @@ func (w *world) report() {
 // clock is the time on the node.
 func (w *world) clock() time.Time { return w.now.Add(w.ahead) }
 
-// setClock sets the node's clock.
+// setClock sets the node's clock. Rebound has a look at it before it is set again: nobody could know of a time that came and
+// went between two looks.
 func (w *world) setClock(ahead time.Duration) {
+	if w.ahead == ahead {
+		return
+	}
+
 	w.tell("the node's clock is set to be %s ahead", ahead)
 	w.ahead, w.wasSet = ahead, true
-	w.rebound.dirty = true
+
+	if w.on {
+		w.rebound.pass(noCrash)
+	}
 }
 
 func (w *world) gate() recovery.Gate {
