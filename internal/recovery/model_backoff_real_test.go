@@ -2,7 +2,6 @@
 // License, v. 2.0. If a copy of the MPL was not distributed with this
 // file, You can obtain one at http://mozilla.org/MPL/2.0/.
 
-
 package recovery_test
 
 import (
@@ -35,26 +34,26 @@ func compareBackOffs(t *testing.T, wrong wrong) {
 	differences, forgotten := 0, 0
 
 	for range 100 {
-		real, model := flowcontrol.NewBackOff(firstBackOff, maxBackOff), backOffs{wrong: wrong}
+		actual, model := flowcontrol.NewBackOff(firstBackOff, maxBackOff), backOffs{wrong: wrong}
 		key := backOffKey{daemonSetUID: "uid"}
 
 		for _, wait := range waits.Example(int(time.Now().Unix())) {
 			time.Sleep(wait) // of the bubble, which takes no time
 
 			now := time.Now()
-			if _, known := model.entries[key]; known && real.Get("uid") != 0 && !real.IsInBackOffSinceUpdate("uid", now) && wait > 2*maxBackOff {
+			if _, known := model.entries[key]; known && actual.Get("uid") != 0 && !actual.IsInBackOffSinceUpdate("uid", now) && wait > 2*maxBackOff {
 				forgotten++
 			}
 
-			if real.IsInBackOffSinceUpdate("uid", now) != now.Before(model.over(key, now)) {
+			if actual.IsInBackOffSinceUpdate("uid", now) != now.Before(model.over(key, now)) {
 				differences++
 			}
 
-			if !real.IsInBackOffSinceUpdate("uid", now) {
-				real.Next("uid", now)
+			if !actual.IsInBackOffSinceUpdate("uid", now) {
+				actual.Next("uid", now)
 				model.next(key, now)
 
-				if real.Get("uid") != model.entries[key].delay {
+				if actual.Get("uid") != model.entries[key].delay {
 					differences++
 				}
 			}

@@ -70,7 +70,7 @@ func (b *backOffs) next(key backOffKey, now time.Time) {
 	delay := firstBackOff
 
 	if entry, ok := b.of(key, now); ok {
-		switch b.wrong { //nolint:exhaustive // the others are not about this
+		switch b.wrong {
 		case doesNotDouble:
 			delay = entry.delay
 		case doublesTooMuch:

@@ -38,27 +38,26 @@ func (c *daemonSetController) key(ds *daemonSet) backOffKey {
 
 // steps are what the controller may do now about a DaemonSet that has the pods on the node.
 func (c *daemonSetController) steps(ds *daemonSet, pods []*podObject, now time.Time) []controllerStep {
-	var steps []controllerStep
-
-	if !ds.wanted {
-		for _, pod := range pods {
-			if !pod.Deleting {
-				steps = append(steps, controllerStep{deletes: pod})
-			}
-		}
-
-		return steps
-	}
-
-	if len(pods) == 0 {
+	switch {
+	case !ds.wanted:
+		return removals(pods)
+	case len(pods) > 0:
+		return append(c.replacements(ds, pods, now), c.updates(ds, pods)...)
+	default:
 		if c.backOffs.wrong == backsOffFromCreates && now.Before(c.backOffs.over(c.key(ds), now)) {
 			return nil
 		}
 
 		return []controllerStep{{}}
 	}
+}
 
-	var running []*podObject
+// replacements are what there is to do about pods that have failed, or are one too many.
+func (c *daemonSetController) replacements(ds *daemonSet, pods []*podObject, now time.Time) []controllerStep {
+	var (
+		steps   []controllerStep
+		running []*podObject
+	)
 
 	for _, pod := range pods {
 		switch {
@@ -83,7 +82,20 @@ func (c *daemonSetController) steps(ds *daemonSet, pods []*podObject, now time.T
 		steps = append(steps, controllerStep{})
 	}
 
-	return append(steps, c.updates(ds, pods)...)
+	return steps
+}
+
+// removals are the deletes of all pods.
+func removals(pods []*podObject) []controllerStep {
+	var steps []controllerStep
+
+	for _, pod := range pods {
+		if !pod.Deleting {
+			steps = append(steps, controllerStep{deletes: pod})
+		}
+	}
+
+	return steps
 }
 
 // updates are the deletes of a rolling update of a DaemonSet that has one pod on the node. For them there is no back-off.

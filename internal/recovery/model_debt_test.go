@@ -2,7 +2,6 @@
 // License, v. 2.0. If a copy of the MPL was not distributed with this
 // file, You can obtain one at http://mozilla.org/MPL/2.0/.
 
-
 package recovery_test
 
 import (
@@ -26,59 +25,67 @@ func (j *judge) isToBeReplaced(pod *podObject) bool {
 // account brings up to date what the DaemonSets are owed, by the pods that rebound is shown.
 func (j *judge) account(view map[string]*podObject) {
 	for _, debt := range j.owed {
-		debt.present, debt.ending = false, false
+		debt.present, debt.ending, debt.living, debt.paid = false, false, false, false
 	}
 
-	living, paid := map[string]bool{}, map[string]bool{}
-
 	for _, uid := range slices.Sorted(maps.Keys(view)) {
-		pod := view[uid]
-
-		if pod != nil && j.isToBeReplaced(pod) {
-			id := pod.DaemonSetID()
-			if j.owed[id] == nil {
-				j.owed[id] = &debt{uid: pod.Owner.UID, created: pod.Created}
-			}
-
-			// One that merely takes its time to go is no matter once another one lives.
-			if ends := pod.Deleting && len(pod.Finalizers) == 0; ends {
-				j.owed[id].ending = true
-			} else {
-				j.owed[id].present = true
-			}
+		switch pod := view[uid]; {
+		case pod == nil:
+		case pod.OptedOut:
+			delete(j.mayRetry, uid) // a person may have it tried anew by that
+		case j.isToBeReplaced(pod):
+			j.owe(pod)
 		}
 	}
 
 	for _, pod := range view {
-		if pod == nil || pod.Mirror || !isOurs(pod.Owner) {
-			continue
-		}
-
-		debt := j.owed[pod.DaemonSetID()]
-		if debt == nil {
-			continue
-		}
-
-		isNew := pod.Owner.UID == debt.uid || !pod.Created.Before(debt.created)
-
-		switch {
-		case pod.Failed && !j.isToBeReplaced(pod):
-			paid[pod.DaemonSetID()] = true // it is left alone
-		case !pod.Failed && !pod.Deleting && isNew:
-			living[pod.DaemonSetID()] = true
-			paid[pod.DaemonSetID()] = paid[pod.DaemonSetID()] || pod.Ready
+		if pod != nil && !pod.Mirror && isOurs(pod.Owner) {
+			j.pay(pod)
 		}
 	}
 
 	for id, debt := range j.owed {
 		switch {
-		case !debt.present && paid[id]:
+		case !debt.present && debt.paid:
 			delete(j.owed, id)
-		case debt.present && debt.goneSince.IsZero(), debt.ending, living[id]:
+		case debt.present && debt.goneSince.IsZero(), debt.ending, debt.living:
 			debt.goneSince = time.Time{}
 		case debt.goneSince.IsZero():
 			debt.goneSince = j.world.now
 		}
+	}
+}
+
+// owe enters a Failed pod.
+func (j *judge) owe(pod *podObject) {
+	id := pod.DaemonSetID()
+	if j.owed[id] == nil {
+		j.owed[id] = &debt{uid: pod.Owner.UID, created: pod.Created}
+	}
+
+	// One that merely takes its time to go is no matter once another one lives.
+	if isEnding := pod.Deleting && len(pod.Finalizers) == 0; isEnding {
+		j.owed[id].ending = true
+	} else {
+		j.owed[id].present = true
+	}
+}
+
+// pay enters another pod of the DaemonSet, or of a new one of the same name.
+func (j *judge) pay(pod *podObject) {
+	debt := j.owed[pod.DaemonSetID()]
+	if debt == nil {
+		return
+	}
+
+	isNew := pod.Owner.UID == debt.uid || !pod.Created.Before(debt.created)
+
+	switch {
+	case pod.Failed && !j.isToBeReplaced(pod):
+		debt.paid = true // it is left alone
+	case !pod.Failed && !pod.Deleting && isNew:
+		debt.living = true
+		debt.paid = debt.paid || pod.Ready
 	}
 }
 

@@ -2,10 +2,11 @@
 // License, v. 2.0. If a copy of the MPL was not distributed with this
 // file, You can obtain one at http://mozilla.org/MPL/2.0/.
 
-
 package recovery_test
 
 import (
+	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -138,6 +139,45 @@ func (w *world) blame(who culprit, id string) {
 }
 
 func (w *world) checkEnd(who culprit, id string) {
+	w.checkStatus(who, id)
+	w.checkRest()
+
+	for _, name := range w.ids() {
+		if ready := w.hasReady(name); who == nobody && !ready {
+			w.violate("at the end %s has no pod that is Ready", name)
+		} else {
+			w.checkReleased(name, ready)
+		}
+	}
+}
+
+// checkRest decides once more when there is no news: nothing may be said anew, or it would be with every pass.
+func (w *world) checkRest() {
+	w.settle()
+
+	decision := w.mutant.plan(w.rebound.read(), w.clock().Add(time.Millisecond))
+	if !reflect.DeepEqual(decision.Status, w.rebound.status) || !maps.Equal(decision.DaemonSets, w.rebound.daemonSets) {
+		w.violate("at the end every pass says something new: %+v, then %+v", w.rebound.status, decision.Status)
+	}
+}
+
+// checkReleased looks at a DaemonSet that is said not to have come back.
+func (w *world) checkReleased(id string, ready bool) {
+	status := w.rebound.status
+	if status.Phase != specs.PhaseRecovered || w.rebound.daemonSets[id].Phase != specs.DaemonSetPhaseReleased {
+		return
+	}
+
+	switch {
+	case ready:
+		w.violate("at the end %s has a pod, and is said not to have come back", id)
+	case !strings.Contains(status.Message, id):
+		w.violate("at the end %s has not come back, and is not named: %s", id, status.Message)
+	}
+}
+
+// checkStatus looks at what is said of the node.
+func (w *world) checkStatus(who culprit, id string) {
 	status := w.rebound.status
 	// Without its controller, any DaemonSet may wait.
 	names := strings.Contains(status.Message, id) || who == noController && slices.ContainsFunc(w.ids(), func(other string) bool {
@@ -150,20 +190,6 @@ func (w *world) checkEnd(who culprit, id string) {
 		w.violate("at the end the node is %s, and nothing is in the way: %s", status.Phase, status.Message)
 	case status.Phase != specs.PhaseRecovering && status.Phase != specs.PhaseDegraded, !names:
 		w.violate("at the end the node is %s, and %s of %s is not named: %s", status.Phase, who, id, status.Message)
-	}
-
-	for _, name := range w.ids() {
-		rec, known := w.rebound.daemonSets[name]
-		ready := w.hasReady(name)
-
-		switch {
-		case who == nobody && !ready:
-			w.violate("at the end %s has no pod that is Ready", name)
-		case status.Phase == specs.PhaseRecovered && known && rec.Phase == specs.DaemonSetPhaseReleased && ready:
-			w.violate("at the end %s has a pod, and is said not to have come back", name)
-		case status.Phase == specs.PhaseRecovered && known && rec.Phase == specs.DaemonSetPhaseReleased && !strings.Contains(status.Message, name):
-			w.violate("at the end %s has not come back, and is not named: %s", name, status.Message)
-		}
 	}
 }
 

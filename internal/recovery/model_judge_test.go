@@ -2,7 +2,6 @@
 // License, v. 2.0. If a copy of the MPL was not distributed with this
 // file, You can obtain one at http://mozilla.org/MPL/2.0/.
 
-
 package recovery_test
 
 import (
@@ -57,6 +56,8 @@ type debt struct {
 	goneSince time.Time
 	// present is whether the Failed pod is still there, ending whether one is that is about to go.
 	present, ending bool
+	// living is whether another pod is in its place, paid whether that is Ready, or is to be left alone.
+	living, paid bool
 }
 
 func newJudge(w *world) judge {

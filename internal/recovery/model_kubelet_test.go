@@ -47,15 +47,23 @@ func (k *kubelet) statuses(pod *podObject, rejects string) []podStatus {
 		return []podStatus{{gone: true}, {}, {failed: true}}
 	case pod.Failed:
 		return nil // for ever
-	case k.state == kubeletEnding && pod.Started.IsZero() && k.wrong != admitsWhileEnding:
-		return []podStatus{{failed: true, reason: "NodeShutdown"}}
-	case k.state == kubeletEnding && k.wrong == endsNothing:
-		return []podStatus{{}}
-	case k.state == kubeletEnding && !pod.Started.IsZero():
-		return []podStatus{{failed: true, reason: "Terminated"}, {}}
+	case k.state == kubeletEnding && (!pod.Started.IsZero() || k.wrong != admitsWhileEnding):
+		return k.endings(pod)
 	case pod.admittedIn != k.run && rejects != "":
 		return []podStatus{{failed: true, reason: rejects}}
 	default:
 		return []podStatus{{ready: true}, {}, {failed: true, reason: "Evicted"}}
+	}
+}
+
+// endings are what a kubelet that is shutting down says about a pod: it rejects what it has not admitted, and ends the others.
+func (k *kubelet) endings(pod *podObject) []podStatus {
+	switch {
+	case pod.Started.IsZero():
+		return []podStatus{{failed: true, reason: "NodeShutdown"}}
+	case k.wrong == endsNothing:
+		return []podStatus{{}}
+	default:
+		return []podStatus{{failed: true, reason: "Terminated"}, {}}
 	}
 }

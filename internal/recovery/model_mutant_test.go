@@ -2,7 +2,6 @@
 // License, v. 2.0. If a copy of the MPL was not distributed with this
 // file, You can obtain one at http://mozilla.org/MPL/2.0/.
 
-
 package recovery_test
 
 import (
@@ -42,13 +41,14 @@ const (
 
 // plan is Plan, with the mistake.
 func (m mutant) plan(facts recovery.Facts, now time.Time) recovery.Decision {
-	switch m { //nolint:exhaustive // the others are elsewhere
+	switch m {
 	case hasNoCap:
 		facts.Settings.RejectionCap = 1000
 	case bootTooLate:
 		facts.Boot.Time = facts.Boot.Time.Add(time.Hour)
 	case ignoresOutcomes:
 		facts.Outcomes = nil
+	default:
 	}
 
 	decision := recovery.Plan(facts, now)
@@ -63,7 +63,7 @@ func (m mutant) plan(facts recovery.Facts, now time.Time) recovery.Decision {
 }
 
 func (m mutant) deletes(v *recovery.Verdict) bool {
-	switch m { //nolint:exhaustive // the others are elsewhere
+	switch m {
 	case deletesUnrelated:
 		return v.Class == recovery.ClassUnrelated
 	case deletesOptedOut:
@@ -85,7 +85,7 @@ func (m mutant) result(decision recovery.Decision, now time.Time) recovery.Decis
 	status := &decision.Status
 	isRecovering := status.Phase == specs.PhaseRecovering && decision.Obstacle == recovery.ObstacleNone
 
-	switch m { //nolint:exhaustive // the others are elsewhere
+	switch m {
 	case looksAtOnce:
 		if !decision.LookAgain.IsZero() {
 			decision.LookAgain = now
@@ -98,24 +98,32 @@ func (m mutant) result(decision recovery.Decision, now time.Time) recovery.Decis
 		if isRecovering {
 			status.Phase, status.FinishedAt = specs.PhaseRecovered, now
 		}
-	case releasesAtOnce:
-		for id, rec := range decision.DaemonSets {
-			if rec.Phase == specs.DaemonSetPhaseReplacing && rec.Replacement == "" && !rec.DeletedAt.IsZero() {
-				rec.Phase, rec.FinishedAt = specs.DaemonSetPhaseReleased, now
-				decision.DaemonSets[id] = rec
-			}
-		}
-	case settlesAtOnce:
-		for id, rec := range decision.DaemonSets {
-			if rec.Phase == specs.DaemonSetPhaseReplacing {
-				delete(decision.DaemonSets, id)
-			}
-		}
 	case neverConnects:
 		decision.Connect = decision.Connect && !isRecovering
+	default:
+		m.changeRecords(decision.DaemonSets, now)
 	}
 
 	return decision
+}
+
+func (m mutant) changeRecords(records map[string]specs.DaemonSetRecovery, now time.Time) {
+	for id, rec := range records {
+		if rec.Phase != specs.DaemonSetPhaseReplacing {
+			continue
+		}
+
+		switch m {
+		case releasesAtOnce:
+			if rec.Replacement == "" && !rec.DeletedAt.IsZero() {
+				rec.Phase, rec.FinishedAt = specs.DaemonSetPhaseReleased, now
+				records[id] = rec
+			}
+		case settlesAtOnce:
+			delete(records, id)
+		default:
+		}
+	}
 }
 
 // remember is what is published of a record.

@@ -6,6 +6,7 @@ package recovery_test
 
 import (
 	"maps"
+	"reflect"
 	"slices"
 	"time"
 
@@ -85,6 +86,7 @@ func (r *rebound) pass(crashes crash) {
 	r.dirty, r.wakeAt = false, time.Time{}
 	facts := r.read()
 	decision := w.mutant.plan(facts, w.clock())
+	w.checkPure(facts, decision)
 	w.judge.decided(facts, decision)
 
 	// What is published in two pieces is on two clocks if it is cut in between just when the clock was set.
@@ -111,6 +113,21 @@ func (r *rebound) pass(crashes crash) {
 	}
 
 	r.apply(decision)
+}
+
+// checkPure decides once more, with the pods in another order.
+func (w *world) checkPure(facts recovery.Facts, decision recovery.Decision) {
+	again := facts
+	again.DaemonSets = maps.Clone(facts.DaemonSets)
+	again.Link.Pods = slices.Clone(facts.Link.Pods)
+	slices.Reverse(again.Link.Pods)
+
+	switch {
+	case !reflect.DeepEqual(decision, w.mutant.plan(again, w.clock())):
+		w.violate("the same facts gave another decision")
+	case !maps.Equal(again.DaemonSets, facts.DaemonSets):
+		w.violate("deciding has changed the facts")
+	}
 }
 
 func (r *rebound) read() recovery.Facts {

@@ -2,7 +2,6 @@
 // License, v. 2.0. If a copy of the MPL was not distributed with this
 // file, You can obtain one at http://mozilla.org/MPL/2.0/.
 
-
 package recovery_test
 
 import (
@@ -25,18 +24,24 @@ func TestWhateverHappensNoPodIsLost(t *testing.T) {
 	t.Parallel()
 
 	for daemonSets := 1; daemonSets <= len(modelNames); daemonSets++ {
-		t.Run(fmt.Sprintf("with %d DaemonSets", daemonSets), func(t *testing.T) {
-			t.Parallel()
+		for _, limit := range []int{1, 3, 10} {
+			t.Run(fmt.Sprintf("with %d DaemonSets and a cap of %d", daemonSets, limit), func(t *testing.T) {
+				t.Parallel()
 
-			rapid.Check(t, func(t *rapid.T) { newWorld(noMutant, daemonSets).tellStory(t) })
-		})
+				rapid.Check(t, func(t *rapid.T) { newWorld(noMutant, daemonSets).tellStory(t, limit) })
+			})
+		}
 	}
 }
 
+// FuzzWhateverHappensNoPodIsLost does the same with the histories that the fuzzer makes up.
+func FuzzWhateverHappensNoPodIsLost(f *testing.F) {
+	f.Fuzz(rapid.MakeFuzz(func(t *rapid.T) { newWorld(noMutant, 2).tellStory(t, 2) }))
+}
+
 // tellStory begins with a node that has just booted, and whose pods are Ready.
-func (w *world) tellStory(t *rapid.T) {
-	w.rebound.settings.RejectionCap = rapid.SampledFrom([]int{1, 2, 3, 10}).Draw(t, "cap")
-	w.rejectionCap = w.rebound.settings.RejectionCap
+func (w *world) tellStory(t *rapid.T, limit int) {
+	w.rejectionCap, w.rebound.settings.RejectionCap = limit, limit
 
 	t.Repeat(w.actions())
 	w.finish(t)

@@ -102,7 +102,7 @@ func newWorld(mutant mutant, daemonSets int) *world {
 }
 
 // apply makes a DaemonSet.
-func (w *world) apply(name string) *daemonSet {
+func (w *world) apply(name string) {
 	w.made++
 
 	ds := &daemonSet{
@@ -115,8 +115,6 @@ func (w *world) apply(name string) *daemonSet {
 	}
 
 	w.daemonSets[ds.id()] = ds
-
-	return ds
 }
 
 func (ds *daemonSet) id() string {

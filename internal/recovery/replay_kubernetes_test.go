@@ -2,7 +2,6 @@
 // License, v. 2.0. If a copy of the MPL was not distributed with this
 // file, You can obtain one at http://mozilla.org/MPL/2.0/.
 
-
 package recovery_test
 
 import (
@@ -70,8 +69,10 @@ func TestAWrongModelIsRefused(t *testing.T) {
 		t.Run(string(wrong), func(t *testing.T) {
 			t.Parallel()
 
-			var refused []string
-			for _, history := range readHistories(t) {
+			histories := readHistories(t)
+			refused := make([]string, 0, len(histories))
+
+			for _, history := range histories {
 				refused = append(refused, newReplay(history, wrong).run()...)
 			}
 
