@@ -32,7 +32,7 @@ func (j *judge) account(view map[string]*podObject) {
 		switch pod := view[uid]; {
 		case pod == nil:
 		case pod.OptedOut:
-			delete(j.mayRetry, uid) // a person may have it tried anew by that
+			j.optedOut[uid] = true
 		case j.isToBeReplaced(pod):
 			j.owe(pod)
 		}

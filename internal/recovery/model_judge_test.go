@@ -42,6 +42,8 @@ type judge struct {
 	sends, requests map[string][]time.Time
 	// mayRetry is when the delete of a pod may be tried again.
 	mayRetry map[string]time.Time
+	// optedOut are the pods that once have: by taking that back a person has them tried anew.
+	optedOut map[string]bool
 	// owed are the DaemonSets for whose Failed pod there has to be another one.
 	owed map[string]*debt
 	// wakes are when rebound has looked again although there was no news.
@@ -72,6 +74,7 @@ func (j *judge) newBoot() {
 	j.doubtful = map[string]int{}
 	j.sends, j.requests = map[string][]time.Time{}, map[string][]time.Time{}
 	j.mayRetry, j.owed, j.wakes = map[string]time.Time{}, map[string]*debt{}, nil
+	j.optedOut = map[string]bool{}
 }
 
 // decided looks at a decision before it is carried out.
@@ -134,7 +137,7 @@ func (j *judge) mayDelete(pod recovery.Pod) {
 		w.violate("rebound deletes %s, which has failed by itself in this boot", pod.Name)
 	}
 
-	if at := j.mayRetry[pod.UID]; w.now.Before(at) && !s.inFlight[pod.UID] {
+	if at := j.mayRetry[pod.UID]; w.now.Before(at) && !s.inFlight[pod.UID] && !j.optedOut[pod.UID] {
 		w.violate("rebound deletes %s again %s too early", pod.Name, at.Sub(w.now))
 	}
 }
