@@ -14,7 +14,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -22,6 +21,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/talos-rebound/rebound/hack/lab/internal/show"
 	"github.com/talos-rebound/rebound/hack/lab/lab"
 )
 
@@ -66,11 +66,6 @@ func Run(ctx context.Context, options Options, w io.Writer) (err error) {
 
 	defer func() { err = errors.Join(err, cluster.Close()) }()
 
-	version, err := kubernetesVersion()
-	if err != nil {
-		return err
-	}
-
 	var (
 		group  errgroup.Group
 		saying sync.Mutex
@@ -82,7 +77,7 @@ func Run(ctx context.Context, options Options, w io.Writer) (err error) {
 		}
 
 		group.Go(func() error {
-			history, err := tale.record(ctx, cluster, version)
+			history, err := tale.record(ctx, cluster, show.KubernetesVersion())
 			if err != nil {
 				return fmt.Errorf("failed to record history %q: %w", tale.name, err)
 			}
@@ -101,23 +96,6 @@ func Run(ctx context.Context, options Options, w io.Writer) (err error) {
 	}
 
 	return group.Wait()
-}
-
-// kubernetesVersion is that of the module of which the control plane and the
-// kubelet are made. They themselves do not know it.
-func kubernetesVersion() (string, error) {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "", errors.New("failed to read the build information of this program")
-	}
-
-	for _, module := range info.Deps {
-		if module.Path == "k8s.io/kubernetes" {
-			return module.Version, nil
-		}
-	}
-
-	return "", errors.New("failed to tell the version of Kubernetes: this program was built without it")
 }
 
 // record tells the tale on a node and in a namespace of its own.
