@@ -243,12 +243,16 @@ func (w *world) setClock(ahead time.Duration) {
 		return
 	}
 
+	look := func() {
+		if w.on {
+			w.rebound.pass(noCrash)
+		}
+	}
+
+	look()
 	w.tell("the node's clock is set to be %s ahead", ahead)
 	w.ahead, w.wasSet = ahead, true
-
-	if w.on {
-		w.rebound.pass(noCrash)
-	}
+	look()
 }
 
 func (w *world) gate() recovery.Gate {
