@@ -28,15 +28,7 @@ func (j *judge) account(view map[string]*podObject) {
 		debt.present, debt.ending, debt.living, debt.paid = false, false, false, false
 	}
 
-	for _, uid := range slices.Sorted(maps.Keys(view)) {
-		switch pod := view[uid]; {
-		case pod == nil:
-		case pod.OptedOut:
-			j.optedOut[uid] = true
-		case j.isToBeReplaced(pod):
-			j.owe(pod)
-		}
-	}
+	j.enter(view)
 
 	for _, pod := range view {
 		if pod != nil && !pod.Mirror && isOurs(pod.Owner) {
@@ -52,6 +44,19 @@ func (j *judge) account(view map[string]*podObject) {
 			debt.goneSince = time.Time{}
 		case debt.goneSince.IsZero():
 			debt.goneSince = j.world.now
+		}
+	}
+}
+
+// enter enters the pods that have opted out or failed.
+func (j *judge) enter(view map[string]*podObject) {
+	for _, uid := range slices.Sorted(maps.Keys(view)) {
+		switch pod := view[uid]; {
+		case pod == nil:
+		case pod.OptedOut:
+			j.optedOut[uid] = true
+		case j.isToBeReplaced(pod):
+			j.owe(pod)
 		}
 	}
 }
