@@ -110,7 +110,7 @@ func TestRebootsGoOnBesideANodeThatLies(t *testing.T) {
 	s.addReplica(lab.CoordinatorOptions{})
 
 	boot := liar.BootID()
-	wild := strings.Repeat("\x1b[2J\u202e\u009b", 8<<10)
+	wild := strings.Repeat("\x1b[2J\u202e\u009b", 1<<10)
 	lies := []map[string]any{
 		{v1alpha1.AgentAnnotation: v1alpha1.AgentReport{BootID: boot, Wanted: true, Reason: wild, WantedSince: time.Unix(0, 0)}.String()},
 		{v1alpha1.AgentAnnotation: v1alpha1.AgentReport{BootID: boot}.String()},
