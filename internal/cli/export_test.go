@@ -62,4 +62,6 @@ func (p RebootProgress) IsNews(trouble error) bool { return p.isNews(trouble) }
 func (p RebootProgress) Ended(err error) error { return p.ended(err) }
 
 // Write prints a verdict.
-func Write(out io.Writer, format Format, verdict check.Verdict) error { return write(out, format, verdict) }
+func Write(out io.Writer, format Format, verdict check.Verdict) error {
+	return write(out, format, verdict)
+}

@@ -131,10 +131,9 @@ func factsOf(pod *corev1.Pod) recovery.Pod {
 
 // finalizers are the first ones that hold a pod.
 func finalizers(pod *corev1.Pod) []string {
-	var found []string
-
-	for _, finalizer := range pod.Finalizers[:min(len(pod.Finalizers), maxFinalizers)] {
-		found = append(found, specs.Printable(finalizer, maxReason))
+	found := slices.Clone(pod.Finalizers[:min(len(pod.Finalizers), maxFinalizers)])
+	for i := range found {
+		found[i] = specs.Printable(found[i], maxReason)
 	}
 
 	return found

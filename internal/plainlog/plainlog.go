@@ -54,7 +54,7 @@ func clean(fields []zapcore.Field) []zapcore.Field {
 }
 
 func cleanField(field zapcore.Field) zapcore.Field {
-	switch field.Type { //nolint:exhaustive // the others have no text in them
+	switch field.Type {
 	case zapcore.StringType:
 		return zap.String(field.Key, specs.Printable(field.String, maxText))
 	case zapcore.ErrorType, zapcore.StringerType:

@@ -28,10 +28,15 @@ func (p *planner) planWishes() {
 		case node.Agent.Wanted && r.Status.Phase == PhaseDone && !r.Deleting && r.Status.BootID != node.BootID &&
 			r.requestedAt().Equal(r.Status.RequestedAt):
 			p.decision.Wishes = append(p.decision.Wishes, Wish{Node: name, Reason: node.Agent.Reason, At: p.now, UID: r.UID})
-		case exists && isWithdrawn(&r, &node) && r.Status.Phase.waits() && !r.Deleting && !p.holds(name, r.UID) && !p.remembers(&r):
+		case exists && isWithdrawn(&r, &node) && p.mayBeDeleted(name, &r):
 			p.decision.Withdrawn = append(p.decision.Withdrawn, name)
 		}
 	}
+}
+
+// mayBeDeleted tells whether nothing depends on a NodeReboot that is no longer wanted.
+func (p *planner) mayBeDeleted(name string, r *Reboot) bool {
+	return r.Status.Phase.waits() && !r.Deleting && !p.holds(name, r.UID) && !p.remembers(r)
 }
 
 // remembers tells whether a NodeReboot has to be kept for what it says of the past. A node that withdraws its wish and has
