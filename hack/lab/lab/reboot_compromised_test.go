@@ -143,7 +143,7 @@ func TestRebootsGoOnBesideANodeThatLies(t *testing.T) {
 		ended <- told
 	}()
 
-	s.awaitReboot(liar, func(r *v1alpha1.NodeReboot) bool { return true })
+	s.awaitReboot(liar, func(*v1alpha1.NodeReboot) bool { return true })
 	s.ask(honest)
 	s.awaitRebooted(honest)
 	cancel()
@@ -154,7 +154,7 @@ func TestRebootsGoOnBesideANodeThatLies(t *testing.T) {
 	assert.Zero(t, s.witness.Cordoned(idle.Name()))
 	assert.Empty(t, s.witness.Phases(idle.Name()))
 
-	object := s.awaitReboot(liar, func(r *v1alpha1.NodeReboot) bool { return true })
+	object := s.awaitReboot(liar, func(*v1alpha1.NodeReboot) bool { return true })
 	text, err := json.Marshal(object)
 	require.NoError(t, err)
 	assert.Less(t, len(text), 16<<10, "what the coordinator repeats is bounded")

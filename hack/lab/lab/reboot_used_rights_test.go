@@ -41,8 +41,14 @@ const enoughScenes = 15
 // a kubelet has: it is granted nothing. Whether it lists pods depends on whether
 // the API server can stream a list.
 var rightsOfAnAgent = []right{
-	{"", "", "nodes", "get"}, {"", "", "nodes", "list"}, {"", "", "nodes", "watch"}, {"", "", "nodes/status", "patch"},
-	{"", "", "pods", "list"}, {"", "", "pods", "watch"}, {"", "", "pods", "delete"}, {"", "", "events", "create"},
+	{"", "", "nodes", "get"},
+	{"", "", "nodes", "list"},
+	{"", "", "nodes", "watch"},
+	{"", "", "nodes/status", "patch"},
+	{"", "", "pods", "list"},
+	{"", "", "pods", "watch"},
+	{"", "", "pods", "delete"},
+	{"", "", "events", "create"},
 }
 
 // TestRebootUsesEveryRightThatItHas goes by the audit log of all scenarios, so
