@@ -70,6 +70,7 @@
 //   - internal/agent/reboot: the node's half of coordinated reboots; sentinel is what on the host asks for one
 //   - internal/agent/platform, manifest, install: where a distribution keeps its files, what runs the agent, and how it
 //     gets there
+//   - internal/plainlog: logs in which nothing that others say can steer a terminal
 //   - internal/embed: what puts rebound into a source tree of Talos
 //   - internal/talosconfig: what a client configuration of Talos is checked for, and how its endpoints are connected to
 //   - internal/talosapi: a Talos API with the rules of machined and apid, for the agent's socket, the tests and the lab

@@ -34,7 +34,7 @@ func run() int {
 	context.AfterFunc(ctx, stop)
 
 	if err := newCommand().ExecuteContext(ctx); err != nil {
-		fmt.Fprintf(os.Stderr, "Error: %v\n", err)
+		fmt.Fprintln(os.Stderr, "Error:", kube.Describe(err))
 
 		return 1
 	}

@@ -28,7 +28,7 @@ func run() int {
 
 	err := newCommand().ExecuteContext(ctx)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "rebound:", err)
+		fmt.Fprintln(os.Stderr, "rebound:", cli.Words(err))
 	}
 
 	return cli.ExitCode(err)

@@ -25,8 +25,8 @@ import (
 var arrows = map[string][]string{
 	"cmd/rebound": {"internal/cli"},
 	"internal/cli": {
-		"internal/agent", "internal/embed", "internal/kubecheck", "internal/kubereboot", "internal/talosconfig", "pkg/check",
-		"pkg/controllers",
+		"internal/agent", "internal/embed", "internal/kubecheck", "internal/kubereboot", "internal/plainlog", "internal/talosconfig",
+		"pkg/check", "pkg/controllers",
 	},
 	"internal/embed":    nil,
 	"pkg/check":         {"internal/recovery", "pkg/resources"},
@@ -47,14 +47,19 @@ var arrows = map[string][]string{
 	// Whatever is tried again waits in the same way.
 	"internal/backoff": nil,
 
+	// Whoever logs keeps what others say from steering a terminal.
+	"internal/plainlog": {"pkg/resources/recovery/specs"},
+
 	// Whoever asks Talos connects to it in the same way.
 	"internal/talosconfig": nil,
 
 	// The coordinator is a module of its own. Its core takes facts, as internal/recovery does, and knows no API types. It says
 	// what a Talos API has answered in the words of pkg/check.
-	"cmd/rebound-coordinator": {"internal/kube", "internal/reboot", "internal/talosconfig", "pkg/apis", "pkg/check"},
-	"internal/reboot":         {"internal/backoff"},
-	"pkg/apis":                {"pkg/resources/recovery/specs"},
+	"cmd/rebound-coordinator": {
+		"internal/kube", "internal/plainlog", "internal/reboot", "internal/talosconfig", "pkg/apis", "pkg/check",
+	},
+	"internal/reboot": {"internal/backoff"},
+	"pkg/apis":        {"pkg/resources/recovery/specs"},
 
 	// An agent serves its resources as machined does.
 	"internal/talosapi": nil,

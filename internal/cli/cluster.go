@@ -84,16 +84,16 @@ func (cluster *cluster) members(ctx context.Context, note func(string)) ([]check
 	case ctx.Err() != nil:
 		return nil, failure{fmt.Errorf(failedToList+"%w", context.Cause(ctx))}
 	case status.Code(err) == codes.PermissionDenied, status.Code(err) == codes.Unauthenticated:
-		return nil, fmt.Errorf(failedToList+"%s; reading takes the role os:reader", check.Words(err))
+		return nil, fmt.Errorf(failedToList+"%s; reading takes the role os:reader", check.OneLine(check.Words(err)))
 	default:
-		return nil, failure{errors.New(failedToList + check.Words(err))}
+		return nil, failure{errors.New(failedToList + check.OneLine(check.Words(err)))}
 	}
 
 	var nodes []check.Node
 
 	for member := range members.All() {
 		spec := member.TypedSpec()
-		node := check.Node{Name: cmp.Or(spec.Hostname, member.Metadata().ID())}
+		node := check.Node{Name: check.OneLine(cmp.Or(spec.Hostname, member.Metadata().ID()))}
 
 		// A member without addresses is asked by its name. That will hardly work, but leaving it out would hide it.
 		node.Address = node.Name

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/talos-rebound/rebound/internal/kubecheck"
+	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
 )
 
 // Exit codes of the commands.
@@ -41,6 +42,19 @@ func ExitCode(err error) int {
 		return ExitUsage
 	}
 }
+
+// Words are what a terminal shows of an error, on as many lines as it has.
+func Words(err error) string {
+	var lines []string
+	for line := range strings.Lines(err.Error()) {
+		lines = append(lines, specs.Printable(strings.TrimSuffix(line, "\n"), maxErrorLine))
+	}
+
+	return strings.Join(lines, "\n")
+}
+
+// maxErrorLine bounds a line of an error in bytes.
+const maxErrorLine = 4096
 
 const notTaken = "the endpoint hangs up, perhaps for the client certificate, check --context"
 

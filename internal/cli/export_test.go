@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/talos-rebound/rebound/pkg/apis/reboot/v1alpha1"
+	"github.com/talos-rebound/rebound/pkg/check"
 )
 
 // NewLiveReporter makes a reporter for a terminal of that size.
@@ -59,3 +60,8 @@ func (p RebootProgress) IsNews(trouble error) bool { return p.isNews(trouble) }
 
 // Ended is the error of a wait that ended before.
 func (p RebootProgress) Ended(err error) error { return p.ended(err) }
+
+// Write prints a verdict.
+func Write(out io.Writer, format Format, verdict check.Verdict) error {
+	return write(out, format, verdict)
+}

@@ -10,6 +10,8 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/talos-rebound/rebound/internal/plainlog"
 )
 
 // The forms of a log.
@@ -18,7 +20,7 @@ const (
 	LogConsole = "console"
 )
 
-// NewLogger makes a logger that writes one line for each entry.
+// NewLogger makes a logger that writes one line for each entry, of what plainlog lets through.
 func NewLogger(w io.Writer, format string) (*zap.Logger, error) {
 	config := zap.NewProductionEncoderConfig()
 	config.EncodeTime = zapcore.RFC3339NanoTimeEncoder
@@ -36,5 +38,5 @@ func NewLogger(w io.Writer, format string) (*zap.Logger, error) {
 		return nil, fmt.Errorf("--log-format %q is neither %s nor %s", format, LogJSON, LogConsole)
 	}
 
-	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), zapcore.InfoLevel)), nil
+	return zap.New(plainlog.Wrap(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), zapcore.InfoLevel))), nil
 }

@@ -112,7 +112,7 @@ func writeJSON(out io.Writer, verdict check.Verdict, daemonSets []daemonSetResul
 
 	for _, node := range verdict.Nodes {
 		one := nodeResult{
-			Name: node.Name, Address: node.Answer.Node.Address, Status: node.Status, Reason: node.Reason, Answer: node.Answer.Outcome,
+			Name: node.Name, Address: check.OneLine(node.Answer.Node.Address), Status: node.Status, Reason: node.Reason, Answer: node.Answer.Outcome,
 			DaemonSets: daemonSets,
 		}
 
@@ -154,7 +154,7 @@ func writeTable(out io.Writer, verdict check.Verdict) error {
 		}
 
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
-			node.Name, cmp.Or(node.Answer.Node.Address, "-"), node.Status, phase, found, deleted, recovered, node.Reason)
+			node.Name, cmp.Or(check.OneLine(node.Answer.Node.Address), "-"), node.Status, phase, found, deleted, recovered, node.Reason)
 	}
 
 	return table.Flush()

@@ -14,6 +14,8 @@ import (
 
 	"golang.org/x/term"
 	"golang.org/x/text/width"
+
+	"github.com/talos-rebound/rebound/pkg/check"
 )
 
 // frames turn while something is waited for.
@@ -72,6 +74,8 @@ func terminalSize(w io.Writer) func() (int, int) {
 
 // Update shows what is being waited for.
 func (r *reporter) Update(line string) {
+	line = check.OneLine(line)
+
 	r.mu.Lock()
 	defer r.mu.Unlock()
 
@@ -103,6 +107,8 @@ func (r *reporter) Show(line string) {
 
 // Log prints a line that stays. What is being waited for is still shown below it.
 func (r *reporter) Log(line string) {
+	line = check.OneLine(line)
+
 	r.mu.Lock()
 	defer r.mu.Unlock()
 
@@ -116,6 +122,8 @@ func (r *reporter) Log(line string) {
 
 // Finish prints a line that stays, and ends what was being waited for.
 func (r *reporter) Finish(line string) {
+	line = check.OneLine(line)
+
 	r.mu.Lock()
 	defer r.mu.Unlock()
 

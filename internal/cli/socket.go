@@ -78,7 +78,7 @@ func statusOfAgent(ctx context.Context, options StatusOptions, out io.Writer) er
 
 	list, err := safe.StateListAll[*recovery.DaemonSetRecovery](ctx, agent.State)
 	if err != nil {
-		return failure{fmt.Errorf("failed to list the DaemonSets: %s", check.Words(err))}
+		return failure{fmt.Errorf("failed to list the DaemonSets: %s", check.OneLine(check.Words(err)))}
 	}
 
 	daemonSets := make([]daemonSetResult, 0, list.Len())
@@ -87,8 +87,9 @@ func statusOfAgent(ctx context.Context, options StatusOptions, out io.Writer) er
 		spec := res.TypedSpec()
 
 		daemonSets = append(daemonSets, daemonSetResult{
-			Name: res.Metadata().ID(), Phase: spec.Phase, FailedPod: spec.FailedPod, Reason: spec.Reason, Attempts: spec.Attempts,
-			Replacement: spec.Replacement, ReplacementStatus: spec.ReplacementStatus, LastError: spec.LastError,
+			Name: check.OneLine(res.Metadata().ID()), Phase: spec.Phase, FailedPod: check.OneLine(spec.FailedPod),
+			Reason: check.OneLine(spec.Reason), Attempts: spec.Attempts, Replacement: check.OneLine(spec.Replacement),
+			ReplacementStatus: check.OneLine(spec.ReplacementStatus), LastError: check.OneLine(spec.LastError),
 		})
 	}
 

@@ -221,6 +221,16 @@ func (node *Node) Mirror(tb testing.TB, name string, ready bool, annotations map
 	}))
 }
 
+// Register lets the node know the name of its Node object.
+func (node *Node) Register(tb testing.TB, name string) {
+	tb.Helper()
+
+	nodename := k8s.NewNodename(k8s.NamespaceName, k8s.NodenameID)
+	nodename.TypedSpec().Nodename = name
+
+	require.NoError(tb, node.state.Create(tb.Context(), nodename))
+}
+
 // SkipRegistration lets the node have no Node object.
 func (node *Node) SkipRegistration(tb testing.TB) {
 	tb.Helper()

@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
 )
 
 // IsGone is true for the errors of a delete that somebody else had carried out before: the pod is not there, or one of
@@ -87,7 +89,11 @@ var unstable = []struct {
 	{regexp.MustCompile(` - error from a previous attempt: .*`), ""},
 }
 
-// Describe words an error for a status: on one line, and the same for as long as the cause is the same.
+// maxWords bounds what is shown of an error, in bytes.
+const maxWords = 1024
+
+// Describe words an error for a status: on one line that a terminal can show, bounded, without the credentials of a URL, and
+// the same for as long as the cause is the same.
 func Describe(err error) string {
 	text := strings.Join(strings.Fields(err.Error()), " ")
 
@@ -95,5 +101,5 @@ func Describe(err error) string {
 		text = part.pattern.ReplaceAllString(text, part.stable)
 	}
 
-	return text
+	return specs.Printable(text, maxWords)
 }

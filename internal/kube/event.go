@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/talos-rebound/rebound/internal/recovery"
+	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
 )
 
 const (
@@ -22,6 +23,8 @@ const (
 	EventComponent = "rebound"
 	// EventReason is the reason of the event that every delete leaves.
 	EventReason = "DeletedFailedPod"
+	// maxNote bounds what an event says, in bytes, as the API server does with those of events.k8s.io.
+	maxNote = 1024
 )
 
 // RecordDeletion leaves an event on the DaemonSet of a pod that was deleted, so that "kubectl get events" tells who did
@@ -50,7 +53,7 @@ func deletionEvent(pod recovery.Pod, reason string, at time.Time) *corev1.Event 
 		},
 		Type:                corev1.EventTypeNormal,
 		Reason:              EventReason,
-		Message:             fmt.Sprintf("deleted Failed pod %s on node %s: %s", pod.Name, pod.NodeName, reason),
+		Message:             specs.Printable(fmt.Sprintf("deleted Failed pod %s on node %s: %s", pod.Name, pod.NodeName, reason), maxNote),
 		Source:              corev1.EventSource{Component: EventComponent, Host: pod.NodeName},
 		ReportingController: EventComponent,
 		ReportingInstance:   pod.NodeName,

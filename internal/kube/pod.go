@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/talos-rebound/rebound/internal/recovery"
+	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
 )
 
 // trim keeps of a pod only what factsOf reads, so that a full node costs kilobytes. It has the form of a
@@ -52,8 +53,8 @@ func trim(object any) (any, error) {
 		Spec: corev1.PodSpec{NodeName: pod.Spec.NodeName},
 		Status: corev1.PodStatus{
 			Phase:     pod.Status.Phase,
-			Reason:    pod.Status.Reason,
-			Message:   pod.Status.Message,
+			Reason:    specs.Printable(pod.Status.Reason, maxReason),
+			Message:   specs.Printable(pod.Status.Message, maxMessage),
 			StartTime: pod.Status.StartTime,
 			Conditions: slices.DeleteFunc(slices.Clone(pod.Status.Conditions), func(condition corev1.PodCondition) bool {
 				return condition.Type != corev1.PodReady && condition.Type != corev1.DisruptionTarget && condition.Type != corev1.PodScheduled
@@ -79,6 +80,15 @@ func trimStates(statuses []corev1.ContainerStatus) []corev1.ContainerStatus {
 	return kept
 }
 
+const (
+	// maxReason bounds a reason in bytes, maxMessage a message. Whoever may write the status of a pod may have written them,
+	// and they are shown in many places.
+	maxReason  = 128
+	maxMessage = 1024
+	// maxFinalizers is how many finalizers are named. The API server bounds only what an object has in all.
+	maxFinalizers = 5
+)
+
 // factsOf reduces a pod to what the decision rests on.
 func factsOf(pod *corev1.Pod) recovery.Pod {
 	facts := recovery.Pod{
@@ -88,15 +98,15 @@ func factsOf(pod *corev1.Pod) recovery.Pod {
 		NodeName:         pod.Spec.NodeName,
 		Failed:           pod.Status.Phase == corev1.PodFailed,
 		Ready:            isTrue(condition(pod, corev1.PodReady)),
-		Reason:           pod.Status.Reason,
-		Message:          pod.Status.Message,
+		Reason:           specs.Printable(pod.Status.Reason, maxReason),
+		Message:          specs.Printable(pod.Status.Message, maxMessage),
 		KubeletDisrupted: isDisruptedByKubelet(pod),
 		Created:          pod.CreationTimestamp.Time,
 		Deleting:         pod.DeletionTimestamp != nil,
-		Finalizers:       pod.Finalizers,
+		Finalizers:       finalizers(pod),
 		Mirror:           isMirror(pod),
 		OptedOut:         pod.Annotations[recovery.SkipAnnotation] == "true",
-		Summary:          summary(pod),
+		Summary:          specs.Printable(summary(pod), maxReason),
 	}
 
 	if facts.KubeletDisrupted {
@@ -117,6 +127,16 @@ func factsOf(pod *corev1.Pod) recovery.Pod {
 	}
 
 	return facts
+}
+
+// finalizers are the first ones that hold a pod.
+func finalizers(pod *corev1.Pod) []string {
+	found := slices.Clone(pod.Finalizers[:min(len(pod.Finalizers), maxFinalizers)])
+	for i := range found {
+		found[i] = specs.Printable(found[i], maxReason)
+	}
+
+	return found
 }
 
 func condition(pod *corev1.Pod, kind corev1.PodConditionType) *corev1.PodCondition {

@@ -99,5 +99,5 @@ func address(node *corev1.Node) string {
 		return ""
 	}
 
-	return node.Status.Addresses[i].Address
+	return specs.Printable(node.Status.Addresses[i].Address, maxWords) // the node has written it
 }

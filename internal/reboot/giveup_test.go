@@ -33,13 +33,13 @@ func TestTheBackOffDoublesFromAMinuteToAnHour(t *testing.T) {
 	assert.Equal(t, []time.Duration{m, 2 * m, 4 * m, 8 * m, 16 * m, 32 * m, 60 * m, 60 * m, 60 * m}, delays)
 }
 
-func TestWhatSomebodyHasDecidedDoesNotPutANodeOff(t *testing.T) {
+func TestWhatAnAdministratorDecidesDoesNotPutANodeOff(t *testing.T) {
 	t.Parallel()
 
 	for reason, counts := range map[reboot.Reason]bool{
-		reboot.ReasonNodeMissing: false, reboot.ReasonDeleted: false, reboot.ReasonSuspended: false, reboot.ReasonWithdrawn: false,
-		reboot.ReasonNoBudget: false, reboot.ReasonPaused: false, reboot.ReasonNoPolicy: false, reboot.ReasonPolicyInvalid: false,
-		reboot.ReasonPolicyChanged: false, reboot.ReasonNotBefore: false, reboot.ReasonOutsideWindow: false, reboot.ReasonQuorum: true,
+		reboot.ReasonNodeMissing: false, reboot.ReasonDeleted: false, reboot.ReasonSuspended: false, reboot.ReasonWithdrawn: true,
+		reboot.ReasonNoBudget: false, reboot.ReasonPaused: false, reboot.ReasonNoPolicy: true, reboot.ReasonPolicyInvalid: false,
+		reboot.ReasonPolicyChanged: true, reboot.ReasonNotBefore: false, reboot.ReasonOutsideWindow: false, reboot.ReasonQuorum: true,
 		reboot.ReasonBlocked: true, reboot.ReasonCordonLifted: true, reboot.ReasonGateClosed: true, reboot.ReasonNodeLeaving: true,
 		reboot.ReasonDoNotDisrupt: true, reboot.ReasonNoAgent: true, reboot.ReasonNoTalosAPI: true,
 	} {

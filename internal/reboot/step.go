@@ -67,6 +67,16 @@ func (p *planner) planPending(name string) Next {
 		found = p.notYet(name, &b.r, b.policy)
 	}
 
+	// The node itself can write what an attempt leaves on it, again and again. So it has no slot meanwhile, and is put off if it
+	// does so once it has one.
+	if found.reason == "" && (b.node.CordonMark != "" || b.node.GrantUID != "") {
+		found = because(ReasonNext, "what an earlier attempt has left is being removed")
+
+		if holds {
+			b.putOff()
+		}
+	}
+
 	status.BlockedBy = limit(found.blockedBy)
 
 	switch {
@@ -78,8 +88,6 @@ func (p *planner) planPending(name string) Next {
 		status.say(found.reason, "%s", found.message)
 	case !holds:
 		b.takeSlot()
-	case b.node.CordonMark != "" || b.node.GrantUID != "":
-		status.say(ReasonNext, "what an earlier attempt has left is being removed")
 	case !b.r.Finalizer:
 		b.next.Finalizer = true
 		status.say(ReasonNext, "it has a slot")
@@ -477,19 +485,27 @@ func (b *reboot) planRestoring() {
 	status.end(Result{Reason: status.Reason, Message: status.Message, StartedAt: started, FinishedAt: b.now})
 
 	if counts(status.Reason) {
-		status.FailedAttempts++
-		status.NextAttemptAt = b.now.Add(backoff.Delay(status.FailedAttempts, backOffFirst, backOffLimit))
+		b.putOff()
 	}
 
 	status.Phase = PhasePending
 }
 
-// counts tells whether an attempt that was given up for the reason puts the node off. What somebody has decided does not: the
-// node may go as soon as that changes. What comes and goes by itself does, or a node would be cordoned again and again.
+// putOff counts a failed attempt.
+func (b *reboot) putOff() {
+	status := &b.next.Status
+	status.FailedAttempts++
+	status.NextAttemptAt = b.now.Add(backoff.Delay(status.FailedAttempts, backOffFirst, backOffLimit))
+}
+
+// counts tells whether an attempt that was given up for the reason puts the node off. What an administrator has decided does
+// not: the node may go as soon as that changes. What comes and goes by itself does, or a node would be cordoned again and
+// again; and so does what the node can bring about, its wish and the labels that policies go by, or one that is up to no good
+// would be the first for ever.
 func counts(reason Reason) bool {
 	return !slices.Contains([]Reason{
-		ReasonNodeMissing, ReasonDeleted, ReasonSuspended, ReasonWithdrawn, ReasonNoBudget, ReasonPaused, ReasonNoPolicy,
-		ReasonPolicyInvalid, ReasonPolicyChanged, ReasonNotBefore, ReasonOutsideWindow,
+		ReasonNodeMissing, ReasonDeleted, ReasonSuspended, ReasonNoBudget, ReasonPaused, ReasonPolicyInvalid, ReasonNotBefore,
+		ReasonOutsideWindow,
 	}, reason)
 }
 

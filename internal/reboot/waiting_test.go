@@ -217,9 +217,9 @@ func TestAReboot(t *testing.T) {
 			"Pending Next, finalizer, slot ua/1 Pending", "it has a slot", 0,
 		},
 		{
-			"with a slot waits until an earlier cordon is gone",
-			given{holds("a"), asks("a", func(r *reboot.Reboot) { r.Finalizer = true }), node("a", func(n *reboot.Node) { n.CordonMark = "ua/0" })},
-			"Pending Next, slot ua/1 Pending, strays a", "what an earlier attempt has left is being removed", 0,
+			"waits without a slot until an earlier cordon is gone",
+			given{node("a", func(n *reboot.Node) { n.CordonMark = "ua/0" })},
+			"Pending Next, strays a", "what an earlier attempt has left is being removed", 0,
 		},
 		{
 			"with a slot and a finalizer begins",

@@ -4,6 +4,8 @@
 
 package reboot
 
+import "time"
+
 // isPresent tells whether the agent has reported in the node's present boot. What it reported in another one says nothing.
 func (n *Node) isPresent() bool { return n.BootID != "" && n.Agent.BootID == n.BootID }
 
@@ -26,8 +28,39 @@ func (p *planner) planWishes() {
 		case node.Agent.Wanted && r.Status.Phase == PhaseDone && !r.Deleting && r.Status.BootID != node.BootID &&
 			r.requestedAt().Equal(r.Status.RequestedAt):
 			p.decision.Wishes = append(p.decision.Wishes, Wish{Node: name, Reason: node.Agent.Reason, At: p.now, UID: r.UID})
-		case exists && isWithdrawn(&r, &node) && r.Status.Phase.waits() && !r.Deleting && !p.holds(name, r.UID):
+		case exists && isWithdrawn(&r, &node) && p.mayBeDeleted(name, &r):
 			p.decision.Withdrawn = append(p.decision.Withdrawn, name)
 		}
 	}
+}
+
+// mayBeDeleted tells whether nothing depends on a NodeReboot that is no longer wanted.
+func (p *planner) mayBeDeleted(name string, r *Reboot) bool {
+	return r.Status.Phase.waits() && !r.Deleting && !p.holds(name, r.UID) && !p.remembers(r)
+}
+
+// remembers tells whether a NodeReboot has to be kept for what it says of the past. A node that withdraws its wish and has
+// another one at once is neither rid of its back-off nor of its cooldown. The longest one counts: which policy selects the
+// node, its own labels may decide.
+func (p *planner) remembers(r *Reboot) bool {
+	until := r.Status.NextAttemptAt
+
+	if last := r.Status.rebootedAt(); !last.IsZero() {
+		var cooldown time.Duration
+		for _, policy := range p.facts.Policies {
+			cooldown = max(cooldown, policy.Cooldown)
+		}
+
+		if cooled := last.Add(cooldown); cooled.After(until) {
+			until = cooled
+		}
+	}
+
+	if !p.now.Before(until) {
+		return false
+	}
+
+	p.wakeAt(until)
+
+	return true
 }

@@ -72,7 +72,7 @@ func TestAStray(t *testing.T) {
 
 	testPlan(t, given{none, mark}, "strays a")
 	testPlan(t, given{none, grant}, "strays a")
-	testPlan(t, given{mark}, "Pending Next, slot ua/1 Pending, strays a")
+	testPlan(t, given{mark}, "Pending Next, strays a")
 	testPlan(t, given{in("a", reboot.PhaseDone, 0)}, "Done, strays a")
 	testPlan(t, given{none, node("a", func(n *reboot.Node) { n.Unschedulable = true })}, "")
 

@@ -97,7 +97,7 @@ func to(ctx context.Context, node Node) context.Context {
 }
 
 func answered(node Node, res *recovery.RecoveryStatus) Answer {
-	spec := res.TypedSpec().DeepCopy()
+	spec := res.TypedSpec().DeepCopy().Printable() // whatever answers there has written it
 
 	return Answer{Node: node, Outcome: OutcomeStatus, Status: &spec}
 }

@@ -23,6 +23,8 @@ const (
 	namedReasons = 4
 	// namedLength is how many characters of a node's reason it has room for: a webhook may say anything.
 	namedLength = 300
+	// maxLine bounds a line of what somebody else says, in bytes.
+	maxLine = 4096
 )
 
 // Judge says what the answers mean. Their order does not matter. No answers at all is a failing cluster: a check of
@@ -38,7 +40,7 @@ func Judge(answers []Answer) Verdict {
 		judged, reason := judgeNode(answer)
 
 		verdict.Nodes = append(verdict.Nodes, NodeVerdict{
-			Name: answer.name(), Status: judged, Reason: OneLine(reason), Answer: answer,
+			Name: OneLine(answer.name()), Status: judged, Reason: OneLine(reason), Answer: answer,
 		})
 	}
 
@@ -128,9 +130,11 @@ func Words(err error) string {
 	return words
 }
 
-// OneLine keeps a pod's or a server's words from breaking the line or the terminal.
+// OneLine keeps a pod's or a server's words from breaking the line or the terminal. What is very long is cut.
 func OneLine(text string) string {
-	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }), " ")
+	words := strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) })
+
+	return specs.Printable(strings.Join(words, " "), maxLine)
 }
 
 func worst(nodes []NodeVerdict) Status {

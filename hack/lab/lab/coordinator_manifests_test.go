@@ -7,6 +7,7 @@ package lab_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -70,6 +71,18 @@ func TestCoordinatorManifests(t *testing.T) {
 	apply(t, cluster, client, metav1.ApplyOptions{}, only(base, "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"))
 
 	t.Run("give the coordinator its rights and no more", func(t *testing.T) { testCoordinatorRights(t, cluster.Client()) })
+
+	t.Run("give it the same with the Talos component", func(t *testing.T) {
+		kinds := []string{"ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "ServiceAccount"}
+		rights := func(objects []*unstructured.Unstructured) []*unstructured.Unstructured {
+			// Of Talos' own kind is the one that asks for the talosconfig.
+			return slices.DeleteFunc(only(objects, kinds...), func(object *unstructured.Unstructured) bool {
+				return object.GroupVersionKind().Group == "talos.dev"
+			})
+		}
+
+		assert.ElementsMatch(t, rights(base), rights(talos))
+	})
 
 	t.Run("have an image of their own release", func(t *testing.T) {
 		for _, object := range only(base, "Deployment") {

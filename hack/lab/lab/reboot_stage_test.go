@@ -5,6 +5,7 @@
 package lab_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -112,6 +113,8 @@ type part struct {
 	options []lab.NodeOption
 	// agentless is whether nothing on the node takes part in reboots.
 	agentless bool
+	// binary is what runs in place of rebound; empty for that.
+	binary string
 }
 
 var (
@@ -184,7 +187,7 @@ func (s *stage) boot(parts []part) {
 
 		if !part.agentless {
 			options = append(options, lab.WithAgent(lab.Agent{
-				Binary: binary, Platform: platform.K3s, Args: []string{"--settle-time=1s"},
+				Binary: cmp.Or(part.binary, binary), Platform: platform.K3s, Args: []string{"--settle-time=1s"},
 				Reboots: platform.Reboots{Enabled: true, Sentinel: platform.RebootSentinel},
 			}))
 		}

@@ -65,6 +65,9 @@ func mappingsOf(path string, smaps []byte) []mapping {
 		var m mapping
 
 		fields := strings.Fields(lines.Text())
+		if len(fields) < 2 {
+			continue
+		}
 
 		switch _, err := fmt.Sscanf(fields[0], "%x-%x", &m.from, &m.to); {
 		case err == nil:

@@ -115,6 +115,10 @@ func TestPodIsSafe(t *testing.T) {
 			assert.False(t, *container.SecurityContext.AllowPrivilegeEscalation)
 			assert.False(t, *container.SecurityContext.Privileged)
 			assert.True(t, *container.SecurityContext.ReadOnlyRootFilesystem)
+			assert.Zero(t, *container.SecurityContext.RunAsUser, "the kubelet's key is root's")
+			assert.Equal(t, corev1.SeccompProfileTypeRuntimeDefault, pod.Spec.SecurityContext.SeccompProfile.Type)
+			assert.False(t, pod.Spec.HostPID || pod.Spec.HostIPC)
+			assert.Len(t, pod.Spec.Containers, 1)
 
 			assert.True(t, readable(pod, on.Kubeconfig))
 

@@ -64,7 +64,7 @@ func (s *session) delete(verdict recovery.Verdict) {
 		if result == recovery.ResultDeleted {
 			// The pod is gone whether or not the event gets through.
 			if err := s.recordDeletion(connection, pod, verdict.Reason); err != nil {
-				s.logger.Debug("failed to record the delete of a pod", zap.String("pod", pod.Name), zap.Error(err))
+				s.logger.Debug("failed to record the delete of a pod", zap.String("pod", pod.Name), zap.String("problem", kube.Describe(err)))
 			}
 		}
 

@@ -659,7 +659,7 @@ func TestChecksGoToTheAddressesOfTheNodes(t *testing.T) {
 
 	asked := []string{<-c.talos.asked, <-c.talos.asked, <-c.talos.asked}
 	slices.Sort(asked)
-	assert.Equal(t, []string{"check 10.0.0.1", "check 10.0.0.4", "etcd [10.0.0.2]"}, asked)
+	assert.Equal(t, []string{"check 1 10.0.0.1", "check 4 10.0.0.4", "etcd [10.0.0.2]"}, asked)
 
 	cancel()
 	require.NoError(t, <-done)

@@ -20,6 +20,9 @@ import (
 // maxMessage bounds a message in bytes. It may have words of others in it.
 const maxMessage = 1024
 
+// maxBudgets is how many PodDisruptionBudgets of one pod are named.
+const maxBudgets = 10
+
 func holderObject(name string, holder reboot.Holder) v1alpha1.SlotHolder {
 	return v1alpha1.SlotHolder{
 		Node: name, UID: types.UID(holder.UID), Attempt: int32(holder.Attempt), Policy: holder.Policy,
@@ -54,6 +57,7 @@ func statusObject(status *reboot.Status) v1alpha1.NodeRebootStatus {
 
 	for _, pod := range status.BlockedBy {
 		pod.Message = specs.Printable(pod.Message, maxMessage)
+		pod.Budgets = pod.Budgets[:min(len(pod.Budgets), maxBudgets)]
 		object.BlockedBy = append(object.BlockedBy, v1alpha1.BlockingPod(pod))
 	}
 

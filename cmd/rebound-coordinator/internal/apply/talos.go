@@ -17,11 +17,11 @@ import (
 	"github.com/talos-rebound/rebound/internal/reboot"
 )
 
-// TalosAPI asks the Talos API of a node, by its address, as talos.Client does.
+// TalosAPI asks the Talos API of a node, as talos.Client does.
 type TalosAPI interface {
-	Check(ctx context.Context, address string) error
+	Check(ctx context.Context, node talos.Node) error
 	EtcdHealth(ctx context.Context, addresses []string) error
-	Reboot(ctx context.Context, address string) error
+	Reboot(ctx context.Context, node talos.Node) error
 }
 
 // Talos asks Talos APIs, each node on its own, and remembers the answers. It is a manager.Runnable, as Evictor.
@@ -111,7 +111,7 @@ func (t *Talos) submit(q question, begin func(*reboot.TalosAnswer), ask func(con
 // are the addresses of the other control planes, whose members have to be well.
 func (t *Talos) Check(node, address string, others []string) {
 	t.submit(question{node: node}, func(*reboot.TalosAnswer) {}, func(ctx context.Context) func(*reboot.TalosAnswer) {
-		problem, etcd := text(t.api.Check(ctx, address)), ""
+		problem, etcd := text(t.api.Check(ctx, talos.Node{Name: node, Address: address})), ""
 
 		if len(others) > 0 {
 			etcd = text(t.api.EtcdHealth(ctx, others))
@@ -143,7 +143,7 @@ func (t *Talos) Reboot(node, address, mark string, again bool, by time.Time) {
 
 		err, late := ctx.Err(), ctx.Err() != nil
 		if !late {
-			err = t.api.Reboot(ctx, address)
+			err = t.api.Reboot(ctx, talos.Node{Name: node, Address: address})
 		}
 
 		if err != nil {

@@ -34,8 +34,8 @@ func newTalosAPI() *talosAPI {
 	return &talosAPI{asked: make(chan string, 100), check: fine, etcd: fine, restart: fine}
 }
 
-func (a *talosAPI) Check(ctx context.Context, address string) error {
-	a.asked <- "check " + address
+func (a *talosAPI) Check(ctx context.Context, node talos.Node) error {
+	a.asked <- "check " + node.Name + " " + node.Address
 
 	return a.check(ctx)
 }
@@ -46,8 +46,8 @@ func (a *talosAPI) EtcdHealth(ctx context.Context, addresses []string) error {
 	return a.etcd(ctx)
 }
 
-func (a *talosAPI) Reboot(ctx context.Context, address string) error {
-	a.asked <- "reboot " + address
+func (a *talosAPI) Reboot(ctx context.Context, node talos.Node) error {
+	a.asked <- "reboot " + node.Name + " " + node.Address
 
 	return a.restart(ctx)
 }

@@ -13,6 +13,8 @@ import (
 	"go.uber.org/zap/zapcore"
 	"k8s.io/klog/v2"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/talos-rebound/rebound/internal/plainlog"
 )
 
 // The formats.
@@ -21,7 +23,7 @@ const (
 	FormatConsole = "console"
 )
 
-// New returns a logger that writes to standard error.
+// New returns a logger that writes to standard error what plainlog lets through.
 func New(format string) (*zap.Logger, error) {
 	config := zap.NewProductionConfig()
 	config.EncoderConfig.EncodeTime = zapcore.ISO8601TimeEncoder
@@ -36,7 +38,7 @@ func New(format string) (*zap.Logger, error) {
 		return nil, fmt.Errorf("--log-format %q is neither %s nor %s", format, FormatJSON, FormatConsole)
 	}
 
-	logger, err := config.Build()
+	logger, err := config.Build(zap.WrapCore(plainlog.Wrap))
 	if err != nil {
 		return nil, fmt.Errorf("failed to make a logger: %w", err)
 	}

@@ -23,6 +23,9 @@ const (
 	// osTalos is how the name of Talos begins as its kubelet reports it (siderolabs/talos, /etc/os-release: Talos (v1.13.9)).
 	osTalos = "Talos"
 
+	// maxBootID bounds a boot id in bytes, as that in the report of an agent. A kernel's has 36.
+	maxBootID = 64
+
 	// labelComponent and componentEtcd are on the static pods that kubeadm makes for etcd.
 	labelComponent = "component"
 	componentEtcd  = "etcd"
@@ -41,7 +44,7 @@ var keptAnnotations = []string{"karpenter.sh/do-not-disrupt", "cluster-autoscale
 // NodeFacts returns what a Node says, without which policies select it and without its pods.
 func NodeFacts(object *corev1.Node) reboot.Node {
 	node := reboot.Node{
-		BootID:        object.Status.NodeInfo.BootID,
+		BootID:        specs.Printable(object.Status.NodeInfo.BootID, maxBootID),
 		Conditions:    make(map[string]string, len(object.Status.Conditions)),
 		Unschedulable: object.Spec.Unschedulable,
 		CordonMark:    object.Annotations[v1alpha1.CordonAnnotation],

@@ -14,10 +14,14 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/cosi-project/runtime/pkg/safe"
+	"github.com/cosi-project/runtime/pkg/state"
 	"github.com/siderolabs/talos/pkg/machinery/client"
+	"github.com/siderolabs/talos/pkg/machinery/resources/k8s"
 	"google.golang.org/grpc"
 
 	"github.com/talos-rebound/rebound/internal/talosconfig"
+	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
 )
 
 // timeout is how long a call may take, the connection to an endpoint included. A machine answers at once: it does not wait for
@@ -35,48 +39,63 @@ type Client struct {
 // every call.
 func New(path string) *Client { return &Client{path: path, timeout: timeout} }
 
-// Reboot asks the machine with the address, an IP address of the node, to reboot gracefully. It returns once the machine has
-// said that it will, and at the latest after ten seconds.
+// Node is a machine to call.
+type Node struct {
+	// Name is that of the Node object.
+	Name string
+	// Address is an IP address of the machine, as the Node says. The node itself writes it there, and may lie.
+	Address string
+}
+
+// Reboot asks the machine at the node's address to reboot gracefully, if it says that it is this node: a Node with the address
+// of another one must not reboot that. It returns once the machine has said that it will, and at the latest after ten seconds.
 //
 // With a RefusedError or an UnsentError nothing was rebooted. After any other error nobody knows: the answer may have been
 // lost. The request is never sent again by itself. Asking again in the same boot does no harm, but a machine that has rebooted in
 // between reboots once more.
-func (c *Client) Reboot(ctx context.Context, node string) error {
+func (c *Client) Reboot(ctx context.Context, node Node) error {
 	err := c.call(ctx, func(ctx context.Context, s *session) error {
-		to, err := s.to(ctx, node)
+		to, err := s.to(ctx, node.Address)
 		if err != nil {
 			return err
 		}
 
+		if err = s.identify(ctx, to, node.Name); errors.As(err, new(RefusedError)) {
+			return err
+		} else if err != nil {
+			return UnsentError{err}
+		}
+
+		// What was asked until now has changed nothing.
+		s.sent.Store(false)
+
 		return s.explain(ctx, s.talos.Reboot(to))
 	})
 	if err != nil {
-		return wrap(err, "failed to reboot %q", node)
+		return wrap(err, "failed to reboot %q", node.Address)
 	}
 
 	return nil
 }
 
 // Check returns an error if a reboot of the node could not be asked for now: the talosconfig cannot be used, has no role that may
-// reboot, or the node does not answer. It changes nothing, and takes ten seconds at most.
-func (c *Client) Check(ctx context.Context, node string) error {
+// reboot, or the node does not answer, or it is another one. It changes nothing, and takes ten seconds at most.
+func (c *Client) Check(ctx context.Context, node Node) error {
 	err := c.call(ctx, func(ctx context.Context, s *session) error {
-		to, err := s.to(ctx, node)
+		to, err := s.to(ctx, node.Address)
 		if err != nil {
 			return err
 		}
 
-		// Every reader is told the version. That this one may reboot as well only its certificate says.
+		// Every reader is told the name. That this one may reboot as well only its certificate says.
 		if err = s.mayReboot(); err != nil {
 			return err
 		}
 
-		_, err = s.talos.Version(to)
-
-		return s.explain(ctx, err)
+		return s.identify(ctx, to, node.Name)
 	})
 	if err != nil {
-		return wrap(err, "failed to check the Talos API of %q", node)
+		return wrap(err, "failed to check the Talos API of %q", node.Address)
 	}
 
 	return nil
@@ -116,6 +135,24 @@ func (c *Client) call(ctx context.Context, do func(context.Context, *session) er
 	defer s.talos.Close() //nolint:errcheck // it changes no answer
 
 	return do(ctx, &s)
+}
+
+// identify returns an error if the machine that to addresses is not the node of that name.
+func (s *session) identify(ctx, to context.Context, name string) error {
+	nodename, err := safe.StateGetByID[*k8s.Nodename](to, s.talos.COSI, k8s.NodenameID)
+
+	switch {
+	case state.IsNotFoundError(err):
+		return errors.New("the machine does not know the name of its Node yet")
+	case err != nil:
+		return s.explain(ctx, err)
+	}
+
+	if is := nodename.TypedSpec().Nodename; is != name {
+		return RefusedError{fmt.Errorf("the machine there is node %q, and not %q", specs.Printable(is, maxWords), name)}
+	}
+
+	return nil
 }
 
 // to addresses a request to one machine. Without an address, or with one that every machine takes for itself, the endpoint

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/talos-rebound/rebound/cmd/rebound-coordinator/internal/talos"
 	"github.com/talos-rebound/rebound/internal/talosapi"
 )
 
@@ -29,12 +31,31 @@ func TestOnlyTheNodeNamedReboots(t *testing.T) {
 	for _, roles := range []role.Set{operator, admin} {
 		client := cluster.client(t, roles)
 
-		require.NoError(t, client.Check(deadline(t), second))
+		require.NoError(t, client.Check(deadline(t), at(second)))
 		assert.Empty(t, cluster.rebooted(), "a check changes nothing")
 
-		require.NoError(t, client.Reboot(deadline(t), second))
+		require.NoError(t, client.Reboot(deadline(t), at(second)))
 		assert.Equal(t, []string{second}, cluster.rebooted())
 	}
+}
+
+func TestANodeWithTheAddressOfAnotherRebootsNeither(t *testing.T) {
+	t.Parallel()
+
+	cluster := newCluster(t)
+	client := cluster.client(t, admin)
+	liar := talos.Node{Name: at(first).Name, Address: second}
+
+	assertRefused(t, client.Reboot(deadline(t), liar), `the machine there is node "node-10.5.0.3", and not "node-10.5.0.2"`)
+	assertRefused(t, client.Check(deadline(t), liar), `the machine there is node "node-10.5.0.3"`)
+
+	nameless := netip.MustParseAddr("10.5.0.7")
+	cluster.AddStockKubernetesNode(t, "node-10.5.0.7")
+	cluster.AddMember(t, "node-10.5.0.7", nameless)
+	cluster.count(t, nameless.String())
+
+	assertUnsent(t, client.Reboot(deadline(t), at(nameless.String())), "does not know the name of its Node yet")
+	assert.Empty(t, cluster.rebooted())
 }
 
 func TestWithoutTheRoleNothingReboots(t *testing.T) {
@@ -45,8 +66,8 @@ func TestWithoutTheRoleNothingReboots(t *testing.T) {
 	for _, roles := range []role.Set{reader, {}, role.MakeSet(role.EtcdBackup), role.MakeSet(role.Impersonator)} {
 		client := cluster.client(t, roles)
 
-		assertRefused(t, client.Reboot(deadline(t), second), `failed to reboot "10.5.0.3": not authorized`)
-		assertRefused(t, client.Check(deadline(t), second), "rebooting takes os:operator or os:admin")
+		assertRefused(t, client.Reboot(deadline(t), at(second)), `failed to reboot "10.5.0.3": not authorized`)
+		assertRefused(t, client.Check(deadline(t), at(second)), "rebooting takes os:operator or os:admin")
 	}
 
 	assert.Empty(t, cluster.rebooted())
@@ -57,7 +78,7 @@ func TestACheckFindsTheRoleMissingFirst(t *testing.T) {
 
 	cluster := newCluster(t)
 
-	assertRefused(t, cluster.client(t, reader).Check(deadline(t), second),
+	assertRefused(t, cluster.client(t, reader).Check(deadline(t), at(second)),
 		`failed to check the Talos API of "10.5.0.3": context "lab" of talosconfig "`+cluster.path+`": it has the roles ["os:reader"]`)
 }
 
@@ -80,8 +101,8 @@ func TestOnlyAddressesOfOneNodeAreUsed(t *testing.T) {
 		"::":                "it is not the address of one node",
 		"224.0.0.1":         "it is not the address of one node",
 	} {
-		assertRefused(t, client.Reboot(deadline(t), node), says)
-		assertRefused(t, client.Check(deadline(t), node), says)
+		assertRefused(t, client.Reboot(deadline(t), at(node)), says)
+		assertRefused(t, client.Check(deadline(t), at(node)), says)
 		assertRefused(t, client.EtcdHealth(deadline(t), []string{node}), says)
 	}
 
@@ -115,7 +136,7 @@ func TestANoOfTheServerIsARefusal(t *testing.T) {
 			}
 		})
 
-		err, says := client.Reboot(deadline(t), second), "remote error: tls: the words  [1mof "+code.String()
+		err, says := client.Reboot(deadline(t), at(second)), "remote error: tls: the words  [1mof "+code.String()
 
 		if refused {
 			assertRefused(t, err, says)
@@ -140,7 +161,7 @@ func TestAnEndpointOfAWorkerRefuses(t *testing.T) {
 	config := cluster.config(t, admin)
 	config.Contexts["lab"].Endpoints = []string{worker.Address()}
 
-	assertRefused(t, cluster.clientOf(t, config).Reboot(deadline(t), second), "no request forwarding")
+	assertRefused(t, cluster.clientOf(t, config).Reboot(deadline(t), at(second)), "no request forwarding")
 	assert.Empty(t, cluster.rebooted())
 }
 
@@ -153,17 +174,23 @@ func TestANodeThatDoesNotAnswerIsUnknown(t *testing.T) {
 	cluster.Node(first).Hang(t)
 	cluster.Node(second).Stop()
 
-	for _, call := range []func(context.Context, string) error{client.WithTimeout(soon).Reboot, client.WithTimeout(soon).Check} {
+	for _, tc := range []struct {
+		call   func(context.Context, talos.Node) error
+		assert func(t *testing.T, err error, says string)
+	}{
+		{client.WithTimeout(soon).Reboot, assertUnsent}, // it is not asked to reboot before it has said who it is
+		{client.WithTimeout(soon).Check, assertUnknown},
+	} {
 		start := time.Now()
 
-		assertUnknown(t, call(deadline(t), first), `"10.5.0.2": no answer within 2s`)
+		tc.assert(t, tc.call(deadline(t), at(first)), `"10.5.0.2": no answer within 2s`)
 		assert.Less(t, time.Since(start), 3*soon)
 
-		assertUnknown(t, call(deadline(t), second), "connect: no such file or directory")
-		assertUnknown(t, call(deadline(t), unknown), "no such host")
+		tc.assert(t, tc.call(deadline(t), at(second)), "connect: no such file or directory")
+		tc.assert(t, tc.call(deadline(t), at(unknown)), "no such host")
 	}
 
-	require.NoError(t, client.Reboot(deadline(t), third))
+	require.NoError(t, client.Reboot(deadline(t), at(third)))
 	assert.Equal(t, []string{third}, cluster.rebooted())
 }
 
@@ -177,7 +204,7 @@ func TestACallEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(lost)
 
-	for _, err := range []error{client.Reboot(ctx, first), client.Check(ctx, first), client.EtcdHealth(ctx, []string{first})} {
+	for _, err := range []error{client.Reboot(ctx, at(first)), client.Check(ctx, at(first)), client.EtcdHealth(ctx, []string{first})} {
 		assert.ErrorIs(t, err, lost)
 		assertUnsent(t, err, "leadership lost")
 	}
@@ -205,7 +232,7 @@ func TestACallEndsWithItsContext(t *testing.T) {
 		cancel(lost)
 	}()
 
-	err := client.Reboot(ctx, first)
+	err := client.Reboot(ctx, at(first))
 	assert.ErrorIs(t, err, lost)
 	assertUnknown(t, err, "leadership lost")
 }
@@ -234,7 +261,7 @@ func TestARebootIsAskedForOnce(t *testing.T) {
 		cluster.Node(first).Stop()
 	}()
 
-	assertUnknown(t, cluster.client(t, operator).Reboot(deadline(t), first), `failed to reboot "10.5.0.2": `)
+	assertUnknown(t, cluster.client(t, operator).Reboot(deadline(t), at(first)), `failed to reboot "10.5.0.2": `)
 	close(release)
 	<-gone
 
@@ -255,12 +282,12 @@ func TestAnEndpointThatIsAwayHearsOfNothing(t *testing.T) {
 	config := cluster.config(t, operator)
 
 	config.Contexts["lab"].Endpoints = []string{"127.0.0.1:1"}
-	assertUnsent(t, cluster.clientOf(t, config).Reboot(deadline(t), first), "connection refused")
+	assertUnsent(t, cluster.clientOf(t, config).Reboot(deadline(t), at(first)), "connection refused")
 
 	config.Contexts["lab"].Endpoints = []string{silent.Addr().String()}
-	assertUnsent(t, cluster.clientOf(t, config).WithTimeout(soon).Reboot(deadline(t), first), "no answer within 2s")
+	assertUnsent(t, cluster.clientOf(t, config).WithTimeout(soon).Reboot(deadline(t), at(first)), "no answer within 2s")
 
 	config.Contexts["lab"].Endpoints = []string{"127.0.0.1:1", silent.Addr().String(), cluster.Endpoint()}
-	require.NoError(t, cluster.clientOf(t, config).Reboot(deadline(t), first), "one endpoint is enough")
+	require.NoError(t, cluster.clientOf(t, config).Reboot(deadline(t), at(first)), "one endpoint is enough")
 	assert.Equal(t, []string{first}, cluster.rebooted())
 }

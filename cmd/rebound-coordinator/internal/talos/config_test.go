@@ -51,8 +51,8 @@ func TestABadTalosconfigIsARefusal(t *testing.T) {
 		client := cluster.clientWith(t, []byte(tc.content))
 
 		for _, err := range []error{
-			client.Reboot(deadline(t), first),
-			client.Check(deadline(t), first),
+			client.Reboot(deadline(t), at(first)),
+			client.Check(deadline(t), at(first)),
 			client.EtcdHealth(deadline(t), []string{first}),
 		} {
 			assertRefused(t, err, tc.says)
@@ -69,12 +69,12 @@ func TestATalosconfigThatCannotBeReadIsARefusal(t *testing.T) {
 
 	missing := filepath.Join(t.TempDir(), "talosconfig")
 
-	err := talos.New(missing).Reboot(deadline(t), first)
+	err := talos.New(missing).Reboot(deadline(t), at(first))
 	assertRefused(t, err, missing)
 	assert.ErrorIs(t, err, fs.ErrNotExist)
 	assert.NoFileExists(t, missing, "it is not made")
 
-	assertRefused(t, talos.New(t.TempDir()).Check(deadline(t), first), "is a directory")
+	assertRefused(t, talos.New(t.TempDir()).Check(deadline(t), at(first)), "is a directory")
 }
 
 func TestTheTalosconfigIsReadForEveryCall(t *testing.T) {
@@ -83,19 +83,19 @@ func TestTheTalosconfigIsReadForEveryCall(t *testing.T) {
 	cluster := newCluster(t)
 	client := cluster.client(t, reader)
 
-	assertRefused(t, client.Reboot(deadline(t), first), "not authorized")
+	assertRefused(t, client.Reboot(deadline(t), at(first)), "not authorized")
 
 	cluster.client(t, operator)
-	require.NoError(t, client.Reboot(deadline(t), first))
+	require.NoError(t, client.Reboot(deadline(t), at(first)))
 
 	cluster.clientWith(t, []byte("{"))
-	assertRefused(t, client.Reboot(deadline(t), first), "is not a talosconfig")
+	assertRefused(t, client.Reboot(deadline(t), at(first)), "is not a talosconfig")
 
 	require.NoError(t, os.Remove(cluster.path))
-	assertRefused(t, client.Reboot(deadline(t), first), "no such file")
+	assertRefused(t, client.Reboot(deadline(t), at(first)), "no such file")
 
 	cluster.client(t, admin)
-	require.NoError(t, client.Reboot(deadline(t), second))
+	require.NoError(t, client.Reboot(deadline(t), at(second)))
 
 	assert.Equal(t, []string{first, second}, cluster.rebooted())
 }
@@ -149,8 +149,8 @@ func TestCertificatesThatDoNotFitAreARefusal(t *testing.T) {
 
 		client := cluster.clientOf(t, tc.config)
 
-		assertRefused(t, client.Reboot(deadline(t), first), tc.says)
-		assertRefused(t, client.Check(deadline(t), first), tc.says)
+		assertRefused(t, client.Reboot(deadline(t), at(first)), tc.says)
+		assertRefused(t, client.Check(deadline(t), at(first)), tc.says)
 	}
 
 	assert.Empty(t, cluster.rebooted())
@@ -163,7 +163,7 @@ func TestAnOldTalosconfigHasATarget(t *testing.T) {
 	config := cluster.config(t, operator)
 
 	config.Contexts["lab"].DeprecatedTarget, config.Contexts["lab"].Endpoints = cluster.Endpoint(), nil
-	require.NoError(t, cluster.clientOf(t, config).Reboot(deadline(t), first))
+	require.NoError(t, cluster.clientOf(t, config).Reboot(deadline(t), at(first)))
 
 	pem, err := base64.StdEncoding.DecodeString(config.Contexts["lab"].Key)
 	require.NoError(t, err)

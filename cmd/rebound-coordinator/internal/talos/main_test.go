@@ -63,7 +63,7 @@ func newCluster(t *testing.T) *cluster {
 
 	for _, address := range []string{first, second, third} {
 		name := "node-" + address
-		c.AddStockNode(t, name)
+		c.AddStockKubernetesNode(t, name).Register(t, name)
 		c.AddMember(t, name, netip.MustParseAddr(address))
 		c.count(t, address)
 	}
@@ -73,6 +73,9 @@ func newCluster(t *testing.T) *cluster {
 
 	return c
 }
+
+// at is the node with the address.
+func at(address string) talos.Node { return talos.Node{Name: "node-" + address, Address: address} }
 
 // count lets a node accept reboots.
 func (c *cluster) count(t *testing.T, node string) {

@@ -7,6 +7,7 @@ package specs
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 	"unicode"
@@ -111,7 +112,12 @@ func (r NodeReport) ConditionMessage() string {
 	return fmt.Sprintf("boot %s: %s", r.BootID, r.Message)
 }
 
-// Printable returns at most limit bytes of a text, without what is no printable character.
+// credentials are the user and password in a URL.
+var credentials = regexp.MustCompile(`(://)[^/\s"]*@`)
+
+// Printable returns at most limit bytes of what others have said, limit being at least three: without what is no printable
+// character, such as the escapes and the marks of direction that steer a terminal, and without the user and the password of a
+// URL. What is printable already stays as it is.
 func Printable(text string, limit int) string {
 	text = strings.Map(func(r rune) rune {
 		switch {
@@ -123,6 +129,10 @@ func Printable(text string, limit int) string {
 			return ' '
 		}
 	}, text)
+
+	if strings.ContainsRune(text, '@') {
+		text = credentials.ReplaceAllString(text, "$1")
+	}
 
 	if len(text) <= limit {
 		return text

@@ -38,6 +38,25 @@ type RecoveryStatus struct {
 	Obstacle string `yaml:"obstacle,omitempty" protobuf:"11"`
 }
 
+// Printable returns the status as it can be shown when it comes from somewhere else: its texts bounded, and without what could
+// steer a terminal.
+func (s RecoveryStatus) Printable() RecoveryStatus {
+	for text, limit := range map[*string]int{
+		&s.BootID: maxReportWord, &s.NodeName: maxStatusWord, &s.Message: maxStatusMessage, &s.KubeletStart: maxStatusWord,
+		&s.Obstacle: maxStatusWord,
+	} {
+		*text = Printable(*text, limit)
+	}
+
+	return s
+}
+
+const (
+	// maxStatusMessage bounds the message of a status in bytes, maxStatusWord its names.
+	maxStatusMessage = 4096
+	maxStatusWord    = 256
+)
+
 // Counts are numbers of DaemonSets in this boot, except Deleted, which is a number of pods.
 type Counts struct {
 	// Found counts the DaemonSets with a pod that the reboot left Failed, or that the kubelet rejected after it.
