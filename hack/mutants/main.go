@@ -101,8 +101,8 @@ func chosen(only string) ([]mutation.Row, error) {
 func printRows(w io.Writer, rows []mutation.Row) error {
 	for i := range rows {
 		row := &rows[i]
-		if _, err := fmt.Fprintf(w, "%s (%s)\n  %s\n  %s:\n%s%s  %s\n\n",
-			row.Name, row.Section, row.Rule, row.File, indented("- ", row.Old), indented("+ ", row.New), row.Test); err != nil {
+		if _, err := fmt.Fprintf(w, "%s (%s)\n  %s\n  %s:\n%s%s  %s: %s\n\n",
+			row.Name, row.Section, row.Rule, row.File, indented("- ", row.Old), indented("+ ", row.New), row.Package(), row.Test); err != nil {
 			return err
 		}
 	}

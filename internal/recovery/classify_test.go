@@ -79,7 +79,7 @@ func TestAPod(t *testing.T) {
 		{
 			"rewritten by the new kubelet keeps its reason and is still a leftover",
 			failed(because("Terminated"), func(p *recovery.Pod) {
-				p.KubeletDisrupted, p.DisruptedAt, p.Summary = true, now.Add(time.Second), "Failed: ContainerStatusUnknown"
+				p.KubeletDisrupted, p.DisruptedAt, p.Summary = true, now, "Failed: ContainerStatusUnknown"
 			}),
 			recovery.ClassLeftover, "left behind by a shutdown (Terminated)",
 		},

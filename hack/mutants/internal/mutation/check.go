@@ -39,7 +39,7 @@ func Check(source string, rows []Row) error {
 			errs = append(errs, fmt.Errorf("row %q: %w", row.Name, err))
 		}
 
-		folder := row.folder()
+		folder := row.Package()
 		if tests[folder] == nil {
 			files, err := readTests(filepath.Join(source, filepath.FromSlash(folder)))
 			if err != nil {

@@ -83,7 +83,7 @@ func WriteTable(w io.Writer, results []Result) error {
 		counts[result.Verdict]++
 
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s: %s\n",
-			result.Verdict, result.Row.Section, result.Row.Name, result.Row.Rule, result.Row.folder(), result.Row.Test)
+			result.Verdict, result.Row.Section, result.Row.Name, result.Row.Rule, result.Row.Package(), result.Row.Test)
 	}
 
 	if err := table.Flush(); err != nil {
@@ -125,7 +125,7 @@ func WriteJSON(name string, results []Result) error {
 	for i := range results {
 		row := &results[i].Row
 		rows[i] = reported{
-			row.Name, row.Section, row.Rule, row.File, row.Old, row.New, row.folder(), row.Test,
+			row.Name, row.Section, row.Rule, row.File, row.Old, row.New, row.Package(), row.Test,
 			results[i].Verdict, results[i].Took.Seconds(), results[i].Output,
 		}
 	}

@@ -29,8 +29,8 @@ type Row struct {
 	Hangs bool
 }
 
-// folder is where the test is.
-func (r *Row) folder() string {
+// Package is the folder of the test's package.
+func (r *Row) Package() string {
 	if r.Folder != "" {
 		return r.Folder
 	}

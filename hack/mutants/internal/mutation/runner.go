@@ -72,7 +72,7 @@ func (r *Runner) checkTests(ctx context.Context, tops []string, rows []Row) erro
 	var folders []string
 
 	for i := range rows {
-		folder := rows[i].folder()
+		folder := rows[i].Package()
 		if byFolder[folder] == nil {
 			folders = append(folders, folder)
 		}
@@ -121,7 +121,7 @@ func (r *Runner) runMutants(ctx context.Context, tops []string, rows []Row) ([]R
 		order[i] = i
 	}
 
-	slices.SortStableFunc(order, func(a, b int) int { return strings.Compare(rows[a].folder(), rows[b].folder()) })
+	slices.SortStableFunc(order, func(a, b int) int { return strings.Compare(rows[a].Package(), rows[b].Package()) })
 
 	var mu sync.Mutex
 
@@ -170,7 +170,7 @@ func (r *Runner) runMutant(ctx context.Context, top string, row *Row) (result Re
 
 	began := time.Now()
 
-	o, err := runTests(ctx, top, row.folder(), row.pattern(), r.Limit)
+	o, err := runTests(ctx, top, row.Package(), row.pattern(), r.Limit)
 	if err != nil {
 		return Result{}, err
 	}

@@ -42,7 +42,7 @@ func deletes() []mutation.Row {
 			Test: "TestADeleteThatFailsAgainAndAgainIsBlocked",
 		},
 		{
-			Name: "delete/shutdown", Rule: "A delete that waits for its turn is not sent once the gate has closed.",
+			Name: "delete/kept-back", Rule: "A delete that the gate has kept back is no failure.",
 			File: remove, Old: `case errors.Is(last, errGateClosed), connection.ctx.Err() != nil:`, New: `case connection.ctx.Err() != nil:`,
 			Test: "TestTheKubeletIsAskedBeforeEveryDelete",
 		},

@@ -91,9 +91,9 @@ func following() []mutation.Row {
 			Test: "TestNothingIsConcludedFromAWatchThatBroke",
 		},
 		{
-			Name: "follow/broken-watch-is-told", Rule: "A watch that broke ends and says why.",
-			File: "internal/kube/watch.go", Old: "if err == nil || isRecoverable(err, options) {", New: "if true {",
-			Test: "TestWatchPodsReturnsWhyARequestFailed", Hangs: true,
+			Name: "follow/broken-watch-is-told", Rule: "A watch that broke says why.",
+			File: "internal/kube/watch.go", Old: "fail(err)\n\n\treturn ctx.Err()", New: "fail(nil)\n\n\treturn ctx.Err()",
+			Test: "TestWatchPodsReturnsWhyARequestFailed",
 		},
 		{
 			Name: "follow/late-pod", Rule: "A pod that comes late is looked after.",
@@ -139,7 +139,7 @@ func clocks() []mutation.Row {
 		{
 			Name: "time/now-is-an-argument", Rule: "The decision takes now as an argument.",
 			File: "pkg/controllers/recovery/controller.go", Old: `recovery.Plan(facts, p.config.now())`, New: `recovery.Plan(facts, time.Now())`,
-			Test: "TestTheClockMayBeSetWhileTheNodeSettles/forward",
+			Test: "TestTheClockMayBeSetWhileTheNodeSettles/back",
 		},
 		{
 			Name: "time/steps", Rule: "A clock that is set changes no wait.",

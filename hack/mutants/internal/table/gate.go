@@ -142,7 +142,7 @@ func nodeGate() []mutation.Row {
 		},
 		{
 			Name: "gate/kubeconfig-is-named", Rule: "A kubeconfig that does not load is told.",
-			File: session, Old: `s.fail(kube.Describe(err))`, New: `_ = err`,
+			File: session, Old: `s.fail(kube.Describe(err))`, New: `_ = kube.Describe(err)`,
 			Test: "TestWhatIsWrongWithTheAPIServerIsNamedOnceAndWaitedFor/the kubeconfig cannot be loaded",
 		},
 		{
@@ -167,7 +167,8 @@ func nodeGate() []mutation.Row {
 		},
 		{
 			Name: "gate/node-is-no-pod", Rule: "A Node that is gone is no pod that is gone.",
-			File: remove, Old: `return fmt.Errorf("%w: %s", errGateClosed, kube.Describe(err))`, New: `return err`,
+			File: remove,
+			Old:  "connection.interrupt(err)\n\n\t\treturn fmt.Errorf(\"%w: %s\", errGateClosed, kube.Describe(err))", New: "return err",
 			Test: "TestANodeObjectThatIsGoneIsNotAPodThatIsGone",
 		},
 		{
