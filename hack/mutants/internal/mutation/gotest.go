@@ -5,7 +5,6 @@
 package mutation
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -88,25 +87,23 @@ func parse(printed []byte) (outcome, error) {
 
 	var text strings.Builder
 
-	for lines := bufio.NewReader(bytes.NewReader(printed)); ; {
-		line, end := lines.ReadBytes('\n')
-
-		if len(bytes.TrimSpace(line)) > 0 {
-			var e event
-			if err := json.Unmarshal(line, &e); err != nil {
-				return outcome{}, fmt.Errorf("failed to read the output of go test: %w: %s", err, bytes.TrimSpace(line))
-			}
-
-			o.add(e)
-			text.WriteString(e.Output)
+	for line := range bytes.Lines(printed) {
+		if len(bytes.TrimSpace(line)) == 0 {
+			continue
 		}
 
-		if end != nil {
-			o.output = text.String()
-
-			return o, nil
+		var e event
+		if err := json.Unmarshal(line, &e); err != nil {
+			return outcome{}, fmt.Errorf("failed to read the output of go test: %w: %s", err, bytes.TrimSpace(line))
 		}
+
+		o.add(e)
+		text.WriteString(e.Output)
 	}
+
+	o.output = text.String()
+
+	return o, nil
 }
 
 func (o *outcome) add(e event) {

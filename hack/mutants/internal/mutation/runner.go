@@ -81,10 +81,7 @@ func (r *Runner) checkTests(ctx context.Context, tops []string, rows []Row) erro
 	}
 
 	return inParallel(ctx, tops, len(folders), func(ctx context.Context, top string, i int) error {
-		var (
-			patterns []string
-			errs     []error
-		)
+		patterns := make([]string, 0, len(byFolder[folders[i]]))
 
 		for _, row := range byFolder[folders[i]] {
 			patterns = append(patterns, row.pattern())
@@ -99,6 +96,8 @@ func (r *Runner) checkTests(ctx context.Context, tops []string, rows []Row) erro
 		if err != nil {
 			return err
 		}
+
+		var errs []error
 
 		for _, row := range byFolder[folders[i]] {
 			if !o.passed[row.testName()] {

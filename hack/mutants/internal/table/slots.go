@@ -55,7 +55,7 @@ func slots() []mutation.Row {
 		},
 		{
 			Name: "slots/reserved", Rule: "A node that is being checked keeps its slot free.",
-			File: stepFile, Old: `b.reserved[b.name] = true`, New: `b.reserved[b.name] = false`,
+			File: stepFile, Old: `b.reserved[b.name] = true`, New: `_ = b.reserved`,
 			Test: "TestASlot/is kept for one that comes first and is being checked",
 		},
 		{
@@ -71,7 +71,7 @@ func slots() []mutation.Row {
 		{
 			Name: "slots/attempt-to-come", Rule: "A slot is kept for the attempt that is to come.",
 			File: slotsFile, Old: `!r.Status.Phase.Active() && holder.Attempt <= r.Status.Attempt`, New: `!r.Status.Phase.Active()`,
-			Test: "TestTheBudget/keeps a slot for the attempt that is to come",
+			Test: "TestTheBudget/does not take a slot back for an attempt before that",
 		},
 		{
 			Name: "slots/ended-on-record", Rule: "A slot is given back once its attempt is on record as ended, and not before.",

@@ -300,7 +300,7 @@ func queue() []mutation.Row {
 		},
 		{
 			Name: "queue/news", Rule: "A node that something changes for is decided about.",
-			File: "cmd/rebound-coordinator/internal/coordinator/watch.go", Old: `return !isNode || r.isBusy(now.Name) || !sameNode(was, now)`, New: `return !isNode || r.isBusy(now.Name)`,
+			File: "cmd/rebound-coordinator/internal/coordinator/watch.go", Old: `return !isNode || r.isBusy(now.Name) || !sameNode(was, now)`, New: `return !isNode || r.isBusy(now.Name) || was == nil`,
 			Test: "TestChangesOfANodeThatHasNothingToDo",
 		},
 		{
