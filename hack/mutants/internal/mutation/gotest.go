@@ -59,7 +59,8 @@ func runTests(ctx context.Context, top, folder, pattern string, limit time.Durat
 	cmd := exec.CommandContext(limited, "go", "test", "-json", "-vet=off", "-count=1", "-timeout", limit.String(),
 		"-run", pattern, "./"+filepath.ToSlash(dir))
 	cmd.Dir = filepath.Join(top, module)
-	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=readonly -buildvcs=false")
+	// Whoever is killed leaves temporary files, which are to go with the copy.
+	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=readonly -buildvcs=false", "TMPDIR="+temporary(top))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	// The test is a child of go, which would leave it behind.
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }

@@ -53,7 +53,7 @@ func (r *Runner) Run(ctx context.Context, rows []Row) (results []Result, err err
 	for i := range tops {
 		tops[i] = filepath.Join(scratch, strconv.Itoa(i))
 
-		if err = copyFiles(ctx, names, r.Source, tops[i]); err != nil {
+		if err = makeCopy(ctx, names, r.Source, tops[i]); err != nil {
 			return nil, err
 		}
 	}

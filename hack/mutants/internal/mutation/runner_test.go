@@ -43,8 +43,8 @@ func TestAMutant(t *testing.T) {
 		{"survives a subtest beside the one that fails", door("inside < 4", "TestADoor/is open for three"), time.Minute, mutation.VerdictSurvived},
 		{"survives a subtest below the one that fails", door("inside < 3 && inside >= 0", "TestADoor/is open for three"), time.Minute, mutation.VerdictSurvived},
 		{"is broken if it does not compile", knock("nobody.Opens()"), time.Minute, mutation.VerdictBroken},
-		{"is late if its test does not end", knock("for { select {} }"), time.Second, mutation.VerdictLate},
-		{"is killed by that if so is wanted", hangs, time.Second, mutation.VerdictKilled},
+		{"is late if its test does not end", knock("for { select {} }"), 5 * time.Second, mutation.VerdictLate},
+		{"is killed by that if so is wanted", hangs, 5 * time.Second, mutation.VerdictKilled},
 		{"has died if its test says nothing", func() mutation.Row {
 			row := knock("os.Exit(3)")
 			row.Old, row.New = "package door\n", "package door\n\nimport \"os\"\n\nfunc init() { os.Exit(3) }\n"
@@ -182,8 +182,5 @@ func TestAnInterruptLeavesNothingBehind(t *testing.T) {
 
 	left, err := os.ReadDir(scratch)
 	require.NoError(t, err)
-
-	for _, entry := range left {
-		assert.NotContains(t, entry.Name(), "mutants-")
-	}
+	assert.Empty(t, left)
 }

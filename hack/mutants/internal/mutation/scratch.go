@@ -15,6 +15,18 @@ import (
 	"strings"
 )
 
+// temporary is the folder for the temporary files of what runs in the copy at top, which is beside it.
+func temporary(top string) string { return top + ".tmp" }
+
+// makeCopy makes a copy of the files at top, with a folder for temporary files.
+func makeCopy(ctx context.Context, names []string, from, top string) error {
+	if err := os.MkdirAll(temporary(top), 0o700); err != nil {
+		return fmt.Errorf("failed to make a scratch folder: %w", err)
+	}
+
+	return copyFiles(ctx, names, from, top)
+}
+
 // workFiles returns what is in a work tree: what git tracks and what it would, as it is there now, from the top of it.
 func workFiles(ctx context.Context, source string) ([]string, error) {
 	cmd := exec.CommandContext(ctx, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate")
