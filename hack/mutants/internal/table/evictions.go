@@ -46,7 +46,7 @@ func evictions() []mutation.Row {
 		},
 		{
 			Name: "evict/delay", Rule: "An eviction that is refused is not tried again at once.",
-			File: drainFile, Old: `eviction.Tries > 0 && p.now.Before(due.Truncate(time.Second)) {`, New: `false && p.now.Before(due) {`,
+			File: drainFile, Old: `eviction.Tries > 0 && p.now.Before(due.Truncate(time.Second)) {`, New: `false && p.now.Before(due.Truncate(time.Second)) {`,
 			Test: "TestADrain/waits a second after the first try",
 		},
 		{

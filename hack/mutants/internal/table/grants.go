@@ -26,7 +26,7 @@ func grants() []mutation.Row {
 		},
 		{
 			Name: "grant/new-boot", Rule: "With the new boot the reboot is over.",
-			File: stepFile, Old: `case b.node.BootID != status.BootID:`, New: `case false:`,
+			File: stepFile, Old: `case b.node.BootID != status.BootID:`, New: `case status == nil:`,
 			Test: "TestAStep/Granted ends with the new boot",
 		},
 		{

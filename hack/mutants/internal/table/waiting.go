@@ -13,7 +13,7 @@ func gates() []mutation.Row {
 	return []mutation.Row{
 		{
 			Name: "gates/window", Rule: "Never outside the window.",
-			File: eligibleFile, Old: "if !open {", New: "if false {",
+			File: eligibleFile, Old: "if !open {", New: "if !open && false {",
 			Test: "TestAReboot/waits for its window",
 		},
 		{
@@ -28,7 +28,7 @@ func gates() []mutation.Row {
 		},
 		{
 			Name: "gates/window-closes", Rule: "That a window closes is noticed when it does.",
-			File: eligibleFile, Old: "if !until.IsZero() {\n\t\tp.wakeAt(until)\n\t}\n", New: "",
+			File: eligibleFile, Old: "if !until.IsZero() {\n\t\tp.wakeAt(until)\n\t}\n", New: "_ = until\n",
 			Test: "TestAReboot/in its window begins, and is looked at when that closes",
 		},
 		{
