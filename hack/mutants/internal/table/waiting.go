@@ -154,7 +154,7 @@ func quorum() []mutation.Row {
 		},
 		{
 			Name: "quorum/voter", Rule: "Only while the others vote (K3s and RKE2).",
-			File: quorumFile, Old: `if voter != "True" {`, New: `if false {`,
+			File: quorumFile, Old: `if voter != "True" {`, New: `if voter == "" {`,
 			Test: "TestAControlPlane/waits for another one that votes no more",
 		},
 		{
