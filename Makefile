@@ -111,6 +111,14 @@ linked: ## Write again what machined links of what we link (takes Talos from the
 bench: ## Run every benchmark of the root module
 	go test -run '^$$' -bench . -benchmem $(TESTFLAGS) ./...
 
+# Which rows of the table of mutants to run, as a regular expression of their names, for example ONLY='^gate/'.
+ONLY ?=
+
+.PHONY: mutants
+mutants: ## Break one rule after the other in a copy, and see its test fail (ONLY='^gate/'); writes build/mutants.json
+	cd hack/mutants && go build -o ../../build/mutants-bin/mutants .
+	build/mutants-bin/mutants --only '$(ONLY)'
+
 .PHONY: release
 release: ## Write binaries, OCI images, manifests and checksums (VERSION= from git); writes build/release
 	cd hack/release && go build -o ../../build/release-bin/release .

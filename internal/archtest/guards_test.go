@@ -68,6 +68,7 @@ var arrows = map[string][]string{
 	"internal/archtest": nil,
 	"internal/ctest":    {"internal/talosapi", "pkg/apis", "pkg/check", "pkg/controllers"},
 	"hack/lab":          {"internal/cli", "internal/ctest", "internal/talosapi", "pkg/apis"},
+	"hack/mutants":      nil,
 	"hack/release":      nil,
 }
 

@@ -346,6 +346,14 @@ func TestUntilItIsGranted(t *testing.T) {
 	}
 }
 
+func TestANodeThatBreaksWhileItIsWatchedIsWatchedAnew(t *testing.T) {
+	t.Parallel()
+
+	next := testPlan(t, given{in("a", reboot.PhaseBack, time.Minute), settled(20 * time.Second), node("a", notReady)},
+		"Back NotReady, finalizer, slot ua/1 Back")
+	assert.True(t, next.Status.SettledSince.IsZero())
+}
+
 func TestAGrantThatWasWrittenAfterItWasGivenUpStands(t *testing.T) {
 	t.Parallel()
 

@@ -78,7 +78,9 @@ func TestAPod(t *testing.T) {
 	}{
 		{
 			"rewritten by the new kubelet keeps its reason and is still a leftover",
-			failed(because("Terminated"), func(p *recovery.Pod) { p.KubeletDisrupted, p.Summary = true, "Failed: ContainerStatusUnknown" }),
+			failed(because("Terminated"), func(p *recovery.Pod) {
+				p.KubeletDisrupted, p.DisruptedAt, p.Summary = true, now, "Failed: ContainerStatusUnknown"
+			}),
 			recovery.ClassLeftover, "left behind by a shutdown (Terminated)",
 		},
 		{
@@ -95,6 +97,11 @@ func TestAPod(t *testing.T) {
 			"that the kubelet never saw is judged by its creation",
 			failed(func(p *recovery.Pod) { p.Started = time.Time{} }),
 			recovery.ClassLeftover, "started before this boot",
+		},
+		{
+			"created in this boot that the kubelet never saw is no leftover",
+			failed(sinceBoot(time.Second), func(p *recovery.Pod) { p.Started = time.Time{} }),
+			recovery.ClassUnrelated, "failed in this boot for another reason",
 		},
 		{
 			"rejected for a reason newer than this code is rejected by its message",
@@ -129,6 +136,11 @@ func TestAPod(t *testing.T) {
 		{
 			"of a Job is foreign",
 			leftover(func(p *recovery.Pod) { p.Owner.Group, p.Owner.Kind = "batch", "Job" }),
+			recovery.ClassForeign, "not controlled by a DaemonSet",
+		},
+		{
+			"of a StatefulSet is foreign",
+			leftover(func(p *recovery.Pod) { p.Owner.Kind = "StatefulSet" }),
 			recovery.ClassForeign, "not controlled by a DaemonSet",
 		},
 		{

@@ -145,6 +145,11 @@ func TestADaemonSetWithAFailedPod(t *testing.T) {
 			0, awaits(2 * time.Minute),
 		},
 		{
+			"whose pod somebody else deleted first is replacing, even while it can still be seen",
+			[]edit{left, record(attempted(nil)), outcome(recovery.ResultGone, "")},
+			0, awaits(30 * time.Second),
+		},
+		{
 			"whose pod vanished while the delete was not yet due is replacing",
 			[]edit{record(specs.DaemonSetRecovery{UID: "uid-cilium", FailedPod: "cilium-old", FailedPodUID: "uid-old", NextAttemptAt: now.Add(time.Hour)})},
 			0, awaits(2 * time.Minute),

@@ -164,6 +164,44 @@ func TestAPodThatIsRejectedAgainAndAgainIsHandedBackAndHeals(t *testing.T) {
 	})
 }
 
+func TestWhatIsLeftAloneIsForgottenWhenItIsGone(t *testing.T) {
+	boot(t, func(m *machine) {
+		pod := m.upWith("cilium", leftover, func(pod *core.Pod) { pod.OptedOut = true })
+		require.Equal(t, specs.DaemonSetPhaseSkipped, m.daemonSet("cilium").Phase)
+		require.Len(t, m.versions(), 2)
+
+		m.cluster.remove(pod)
+		after(time.Second)
+		assert.Len(t, m.versions(), 1, "there is a status, and no DaemonSet")
+		assert.Zero(t, m.status().Counts)
+	})
+}
+
+// A machine that is being upgraded, say, has a kubelet that runs.
+func TestAMachineThatDoesNotDoItsWorkIsLeftAlone(t *testing.T) {
+	boot(t, func(m *machine) {
+		m.cluster.create("cilium", leftover)
+		m.nodename(nodeName, false)
+		m.kubeconfig("first")
+		m.lifecycle()
+		m.kubelet(true)
+
+		for _, stage := range []runtime.MachineStage{
+			runtime.MachineStageUnknown, runtime.MachineStageInstalling, runtime.MachineStageMaintenance, runtime.MachineStageRebooting,
+			runtime.MachineStageShuttingDown, runtime.MachineStageResetting, runtime.MachineStageUpgrading,
+		} {
+			m.stage(stage)
+			after(time.Minute)
+			assert.Equal(t, "the machine is "+stage.String(), m.status().Message)
+			assert.Zero(t, m.cluster.connections())
+		}
+
+		m.stage(runtime.MachineStageRunning)
+		after(time.Second)
+		assert.Len(t, m.cluster.deleted(), 1)
+	})
+}
+
 func TestAMachineThatDoesNotRegisterIsDisabled(t *testing.T) {
 	boot(t, func(m *machine) {
 		m.cluster.create("cilium", leftover)

@@ -68,6 +68,27 @@ func TestADeleteThatIsRefusedIsBlockedAndTriedAgain(t *testing.T) {
 	})
 }
 
+// The DaemonSet controller may be done with its back-off at the same time.
+func TestAPodThatSomebodyElseDeletesFirstIsNoFailure(t *testing.T) {
+	boot(t, func(m *machine) {
+		m.cluster.onDelete = fails(apierrors.NewNotFound(podResource, "cilium-1"))
+		pod := m.upWith("cilium", leftover)
+
+		// The watch has yet to tell.
+		after(5 * time.Second)
+		assert.Equal(t, specs.DaemonSetPhaseReplacing, m.daemonSet("cilium").Phase)
+		assert.Empty(t, m.daemonSet("cilium").LastError)
+		assert.Equal(t, 1, m.cluster.tries())
+
+		m.cluster.remove(pod)
+		m.cluster.create("cilium", ready)
+		m.recovers()
+		assert.Equal(t, 1, m.daemonSet("cilium").Attempts)
+		assert.Equal(t, specs.Counts{Found: 1, Recovered: 1}, m.status().Counts)
+		assert.Empty(t, m.cluster.recorded(), "it was not us")
+	})
+}
+
 func TestAPodHeldByAFinalizerBlocksUntilItIsLetGo(t *testing.T) {
 	boot(t, func(m *machine) {
 		m.cluster.onDelete = func(_ context.Context, pod core.Pod) error {

@@ -36,6 +36,7 @@ func TestTheKubeletIsAskedBeforeEveryDelete(t *testing.T) {
 		assert.Equal(t, 1, tries)
 		assert.Equal(t, specs.PhaseWaiting, m.phase())
 		assert.Contains(t, m.status().Message, "says that the node is shutting down")
+		assert.Empty(t, m.daemonSet("cilium").LastError, "nothing is wrong with the pod")
 
 		m.cluster.onDelete = nil
 		m.cluster.set(func() { m.cluster.shuttingDown = false })

@@ -53,6 +53,15 @@ func TestTheResourcesAreReadableAndPlural(t *testing.T) {
 
 // TestTheResourcesCanBeNamedWithoutAmbiguity compares with every type of the Talos that go.mod names: two types that
 // share an alias cannot be asked for by it any more.
+// Health checks and people ask for them by these names.
+func TestTheResourcesHaveTheirNames(t *testing.T) {
+	t.Parallel()
+
+	assert.Equal(t, "RecoveryStatuses.recovery.talos.dev(k8s/recovery)", resource.String(recovery.NewRecoveryStatus()))
+	assert.Equal(t, "DaemonSetRecoveries.recovery.talos.dev(k8s/kube-system/cilium)",
+		resource.String(recovery.NewDaemonSetRecovery("kube-system/cilium")))
+}
+
 func TestTheResourcesCanBeNamedWithoutAmbiguity(t *testing.T) {
 	t.Parallel()
 
