@@ -4,7 +4,8 @@
 
 // Package apiproxy stands between one client and the API server, and does to
 // their traffic what networks do: it is slow, it breaks, it goes silent, and it
-// delivers requests long after their sender has given up on them.
+// delivers requests long after their sender has given up on them. Of chosen
+// requests it loses, refuses, truncates or holds up the answer, see Inject.
 //
 // It ends TLS on both sides, so a client has to show who it is with a token: a
 // client certificate would stop here. It is no general proxy.
@@ -51,8 +52,9 @@ type Proxy struct {
 	mu      sync.Mutex
 	latency time.Duration
 	// open is closed unless nothing passes; it is replaced.
-	open chan struct{}
-	hold *hold
+	open       chan struct{}
+	hold       *hold
+	injections []*Injection
 }
 
 // Listen starts a proxy on a free port of loopback.
@@ -83,6 +85,9 @@ func Listen(config Config) (*Proxy, error) {
 	close(proxy.open)
 
 	proxy.server = &http.Server{Handler: proxy, ErrorLog: silent, ReadHeaderTimeout: time.Minute}
+	proxy.server.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
+		return context.WithValue(ctx, connectionKey{}, conn)
+	}
 
 	proxy.serving.Go(func() {
 		// It returns when the proxy is closed.
@@ -175,7 +180,7 @@ func (proxy *Proxy) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 		}
 	}
 
-	proxy.forward.ServeHTTP(&gatedWriter{ResponseWriter: w, proxy: proxy, request: request}, request)
+	proxy.handler(request).ServeHTTP(&gatedWriter{ResponseWriter: w, proxy: proxy, request: request}, request)
 }
 
 // sleep returns false if ctx ended it.
