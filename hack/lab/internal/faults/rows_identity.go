@@ -6,6 +6,7 @@ package faults
 
 import (
 	"os"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -51,7 +52,7 @@ func identityRows() []Row {
 
 	return append(rows, Row{
 		Name: "the kubeconfig is rewritten", Fault: "another certificate of the same node", When: "while a finalizer holds the pod", Lasts: "to the end",
-		End: oneBack, Requests: 20, Place: Beside,
+		End: oneBack, Requests: 20,
 		Play: func(s *Stage) (string, error) {
 			node, letGo := s.blockedOnce()
 			before := len(node.Requests())
@@ -77,9 +78,15 @@ func identityRows() []Row {
 // spoiled is a row in which rebound's kubeconfig is spoiled in the middle of a
 // recovery, and good again later.
 func spoiled(name, fault, message string, spoil func(*Node) error) Row {
+	place := Beside
+	if strings.Contains(message, "Unauthorized") {
+		// The audit log does not have whose requests those were.
+		place = InTurn
+	}
+
 	return Row{
 		Name: name, Fault: fault, When: "while a finalizer holds the pod", Lasts: "until rebound has said so",
-		Phase: "waiting", Message: message, End: oneBack, Requests: 60, Place: InTurn,
+		Phase: "waiting", Message: message, End: oneBack, Requests: 60, Place: place,
 		Quick: name == "the certificate has expired",
 		Play: func(s *Stage) (string, error) {
 			node, letGo := s.blockedOnce()
