@@ -63,6 +63,10 @@ func Run(ctx context.Context, options Options, w io.Writer) error {
 
 	done := 0
 	runner := &Runner{Programs: programs, Ended: func(result Result) {
+		if ctx.Err() != nil {
+			return // what was going on when it was interrupted tells nothing
+		}
+
 		done++
 		log.Say("%3d/%d  %-6s %s", done, len(rows), result.verdict(), result.Name)
 	}}

@@ -29,7 +29,7 @@ func (s *Stage) blockedOnce() (node *Node, letGo func()) {
 
 // identityRows are about who rebound is to the API server, and how it knows.
 func identityRows() []Row {
-	rows := []Row{
+	return []Row{
 		spoiled("the certificate has expired", "a certificate of the past", `failed to read node "NODE": Unauthorized`,
 			func(node *Node) error { return node.WriteReboundKubeconfig(lab.Credential{Lifetime: -time.Second}) }),
 		spoiled("the certificate is revoked", "its authority is none that the API server trusts any more", `failed to read node "NODE": Unauthorized`,
@@ -48,9 +48,13 @@ func identityRows() []Row {
 			}),
 		spoiled("the kubeconfig is gone", "the file is removed", "failed to load kubeconfig",
 			func(node *Node) error { return os.Remove(node.ReboundKubeconfig()) }),
+		rewritten(), rotated(), deletedNode(), renamedNode(),
 	}
+}
 
-	return append(rows, Row{
+// rewritten is a kubeconfig that changes in the middle of a recovery.
+func rewritten() Row {
+	return Row{
 		Name: "the kubeconfig is rewritten", Fault: "another certificate of the same node", When: "while a finalizer holds the pod", Lasts: "to the end",
 		End: oneBack, Requests: 20,
 		Play: func(s *Stage) (string, error) {
@@ -62,7 +66,12 @@ func identityRows() []Row {
 
 			return node.End(), nil
 		},
-	}, Row{
+	}
+}
+
+// rotated is a certificate that changes while the node is down.
+func rotated() Row {
+	return Row{
 		Name: "the certificate is rotated before the node boots", Fault: "the kubelet's certificate is another one", When: "before the first list", Lasts: "to the end",
 		End: oneBack, Requests: 10,
 		Play: func(s *Stage) (string, error) {
@@ -72,7 +81,7 @@ func identityRows() []Row {
 
 			return node.End(), nil
 		},
-	}, deletedNode(), renamedNode())
+	}
 }
 
 // spoiled is a row in which rebound's kubeconfig is spoiled in the middle of a

@@ -134,11 +134,9 @@ func (s *Stage) starve(node *Node) (release func()) {
 		group   sync.WaitGroup
 	)
 
-	end := func(context.Context) error {
+	end := func() {
 		cancel()
 		group.Wait()
-
-		return nil
 	}
 
 	// A request holds its seat while a webhook is asked about it.
@@ -152,7 +150,11 @@ func (s *Stage) starve(node *Node) (release func()) {
 		waiting.Add(1)
 		<-r.Context().Done()
 	})
-	s.Cleanup(end)
+	s.Cleanup(func(context.Context) error {
+		end()
+
+		return nil
+	})
 
 	config := s.Lab.Config()
 	config.Impersonate = rest.ImpersonationConfig{UserName: hog, Groups: []string{"system:masters", "system:authenticated"}}
@@ -178,7 +180,7 @@ func (s *Stage) starve(node *Node) (release func()) {
 		return waiting.Load() > 0 && apierrors.IsTooManyRequests(err)
 	})
 
-	return func() { must(end(s.ctx)) }
+	return end
 }
 
 // addPriorityLevel has the requests of the users go to a priority level with the
