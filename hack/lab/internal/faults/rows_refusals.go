@@ -156,8 +156,15 @@ func (s *Stage) starve(node *Node) (release func()) {
 		return nil
 	})
 
+	must1(s.Lab.Client().RbacV1().RoleBindings(s.Name).Create(s.ctx, &rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: hog},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "admin"},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: hog}},
+	}, metav1.CreateOptions{}))
+
+	// In no group of those who may do everything: they need no seat.
 	config := s.Lab.Config()
-	config.Impersonate = rest.ImpersonationConfig{UserName: hog, Groups: []string{"system:masters", "system:authenticated"}}
+	config.Impersonate = rest.ImpersonationConfig{UserName: hog}
 
 	client := must1(kubernetes.NewForConfig(config))
 
