@@ -7,11 +7,14 @@ package apiproxy
 import (
 	"net"
 	"sync"
+	"sync/atomic"
 )
 
 // listener knows its connections, and can break them.
 type listener struct {
 	net.Listener
+
+	refused atomic.Int64
 
 	mu     sync.Mutex
 	broken bool
@@ -55,6 +58,7 @@ func (listener *listener) admit(inner net.Conn) (net.Conn, bool) {
 	defer listener.mu.Unlock()
 
 	if listener.broken {
+		listener.refused.Add(1)
 		inner.Close() //nolint:errcheck // nothing was said yet
 
 		return nil, false
@@ -81,4 +85,14 @@ func (conn *connection) Close() error {
 	delete(conn.listener.conns, conn)
 
 	return conn.Conn.Close()
+}
+
+// reset closes the connection so that the client is told that it was reset, and
+// not that it has ended.
+func (conn *connection) reset() {
+	if tcp, ok := conn.Conn.(*net.TCPConn); ok {
+		tcp.SetLinger(0) //nolint:errcheck // it is closed either way
+	}
+
+	conn.Close() //nolint:errcheck // as above
 }
