@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/talos-rebound/rebound/hack/lab/component"
+	"github.com/talos-rebound/rebound/hack/lab/internal/apiproxy"
 	"github.com/talos-rebound/rebound/hack/lab/internal/loopback"
 )
 
@@ -99,6 +100,9 @@ func (lab *Lab) connect() error {
 // its back-off along.
 func (lab *Lab) StopComponent(name component.Name) error { return lab.children[name].stop() }
 
+// KillComponent ends a component of the control plane at once, as a crash does.
+func (lab *Lab) KillComponent(name component.Name) error { return lab.children[name].kill() }
+
 // StartComponent starts a component of the control plane again and waits until
 // it is ready. A scheduler that keeps running while the API server is away may
 // take a minute to notice that it is back; a new one does not.
@@ -110,6 +114,8 @@ func (lab *Lab) StartComponent(ctx context.Context, name component.Name) error {
 // etcd's two, and one for each of the others.
 func (lab *Lab) newChildren(ports []int, server string) map[component.Name]*child {
 	etcd, peer := "http://"+loopback.HostPort(ports[0]), "http://"+loopback.HostPort(ports[1])
+
+	lab.etcd = etcd
 
 	// Health is for everyone to ask: no certificate is shown.
 	trust := &tls.Config{RootCAs: lab.roots(), MinVersion: tls.VersionTLS12}
@@ -132,6 +138,10 @@ func (lab *Lab) newChildren(ports []int, server string) map[component.Name]*chil
 			// The address of the service "kubernetes" must not be a loopback address.
 			"--endpoint-reconciler-type=none",
 			"--client-ca-file="+lab.path("ca.crt"),
+			"--requestheader-client-ca-file="+lab.path("front-proxy-ca.crt"),
+			"--requestheader-allowed-names="+frontProxy,
+			"--requestheader-username-headers="+apiproxy.UserHeader,
+			"--requestheader-group-headers="+apiproxy.GroupHeader,
 			"--authorization-mode=Node,RBAC",
 			"--enable-admission-plugins=NodeRestriction",
 			"--allow-privileged=true",
@@ -169,12 +179,7 @@ func (lab *Lab) newChildren(ports []int, server string) map[component.Name]*chil
 }
 
 // roots trusts the lab's authority.
-func (lab *Lab) roots() *x509.CertPool {
-	roots := x509.NewCertPool()
-	roots.AddCert(lab.authority.Crt)
-
-	return roots
-}
+func (lab *Lab) roots() *x509.CertPool { return lab.authority.pool() }
 
 // servingFlags are the flags that the Kubernetes components have in common.
 func (lab *Lab) servingFlags(port int) []string {

@@ -5,6 +5,7 @@
 package machine
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/cosi-project/runtime/pkg/controller"
@@ -22,6 +23,17 @@ type Rebound struct {
 	RejectionCap *int           `json:"rejectionCap,omitempty"`
 	// ReportsOnNode makes it say on the Node object how the recovery stands.
 	ReportsOnNode bool `json:"reportsOnNode,omitempty"`
+	// Kubeconfig is the path of a kubeconfig of its own; empty for the kubelet's.
+	Kubeconfig string `json:"kubeconfig,omitempty"`
+}
+
+// kubeconfig returns the path of the kubeconfig that rebound is to use.
+func (rebound *Rebound) kubeconfig(root Root) string {
+	if rebound == nil {
+		return root.Kubeconfig()
+	}
+
+	return cmp.Or(rebound.Kubeconfig, root.Kubeconfig())
 }
 
 // controllers returns rebound's controllers as machined would construct them,
@@ -32,7 +44,7 @@ func (rebound *Rebound) controllers(root Root, booted time.Time) ([]controller.C
 	}
 
 	opts := []reboundctrl.Option{
-		reboundctrl.WithKubeconfigPath(root.Kubeconfig()),
+		reboundctrl.WithKubeconfigPath(rebound.kubeconfig(root)),
 		reboundctrl.WithBootIDPath(root.BootID()),
 		reboundctrl.WithBootTime(func() (time.Time, error) { return booted, nil }),
 	}
