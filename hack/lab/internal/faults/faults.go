@@ -65,6 +65,10 @@ func Run(ctx context.Context, options Options, w io.Writer) error {
 	runner := &Runner{Programs: programs, Ended: func(result Result) {
 		done++
 		log.Say("%3d/%d  %-6s %s", done, len(rows), result.verdict(), result.Name)
+
+		if !result.Passed {
+			log.Say("        seen: %s", result.Seen)
+		}
 	}}
 
 	report := &Report{Rows: runner.Run(ctx, rows)}
