@@ -180,11 +180,37 @@ func (s *Stage) Reboot() {
 // end of the row at the latest.
 func (s *Stage) StopComponent(name component.Name) {
 	must(s.Lab.StopComponent(name))
-	s.Cleanup(func(ctx context.Context) error { return s.Lab.StartComponent(ctx, name) })
+	s.Cleanup(func(ctx context.Context) error { return s.restore(ctx, name) })
+}
+
+// KillComponent ends a component at once, as a crash does. It is back at the end
+// of the row at the latest.
+func (s *Stage) KillComponent(name component.Name) {
+	must(s.Lab.KillComponent(name))
+	s.Cleanup(func(ctx context.Context) error { return s.restore(ctx, name) })
 }
 
 // StartComponent brings it back, and returns when it is ready.
-func (s *Stage) StartComponent(name component.Name) { must(s.Lab.StartComponent(s.ctx, name)) }
+func (s *Stage) StartComponent(name component.Name) { must(s.restore(s.ctx, name)) }
+
+// restore brings a component back unless it is there. A scheduler that has seen
+// the API server go may take a minute to notice that it is back, and the row is
+// not about that: so there is a new one.
+func (s *Stage) restore(ctx context.Context, name component.Name) error {
+	if s.Lab.Runs(name) {
+		return nil
+	}
+
+	if name != component.APIServer {
+		return s.Lab.StartComponent(ctx, name)
+	}
+
+	return errors.Join(
+		s.Lab.StopComponent(component.Scheduler),
+		s.Lab.StartComponent(ctx, name),
+		s.Lab.StartComponent(ctx, component.Scheduler),
+	)
+}
 
 // Pods returns all pods of the namespace.
 func (s *Stage) Pods() []corev1.Pod {
