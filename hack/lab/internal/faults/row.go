@@ -103,13 +103,13 @@ func recoveryRows() []Row {
 // rebootRows are those of the half reboots, by theme.
 func rebootRows() []Row {
 	return of(Reboots,
-		coordinatorRows(),
-		answerRows(),
-		connectionRows(),
-		blockedRows(),
-		changeRows(),
-		returnRows(),
-		outageRows(),
+		rebootCoordinatorRows(),
+		rebootAnswerRows(),
+		rebootConnectionRows(),
+		rebootBlockedRows(),
+		rebootChangeRows(),
+		rebootReturnRows(),
+		rebootOutageRows(),
 	)
 }
 

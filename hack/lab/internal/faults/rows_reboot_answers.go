@@ -18,8 +18,8 @@ import (
 	"github.com/talos-rebound/rebound/pkg/apis/reboot/v1alpha1"
 )
 
-// answerRows are about answers that do not come, or that are no help.
-func answerRows() []Row {
+// rebootAnswerRows are about answers that do not come, or that are no help.
+func rebootAnswerRows() []Row {
 	rows := []Row{
 		lostAnswer("the answer to a taken slot is lost", "before the cordon", saying(`"holders":[`, isOn(v1alpha1.ResourceRebootBudgets))),
 		lostAnswer("the answer to a step is lost", "before the cordon", saying(`"phase":"Cordoned"`, isOn(v1alpha1.ResourceNodeReboots))),

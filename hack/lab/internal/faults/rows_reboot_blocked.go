@@ -19,8 +19,8 @@ import (
 // seconds is a duration of an object.
 func seconds(n int) metav1.Duration { return metav1.Duration{Duration: time.Duration(n) * time.Second} }
 
-// blockedRows are about pods that cannot be evicted.
-func blockedRows() []Row {
+// rebootBlockedRows are about pods that cannot be evicted.
+func rebootBlockedRows() []Row {
 	return inTurn(
 		Row{
 			Name: "a budget allows no eviction from the start", Fault: "a PodDisruptionBudget allows none", When: "before the cordon", Lasts: "until the other node was rebooted",

@@ -25,8 +25,8 @@ func (q *queue) inTheMiddle() *Node {
 	return q.nodes[0]
 }
 
-// changeRows are about what others change in the middle.
-func changeRows() []Row {
+// rebootChangeRows are about what others change in the middle.
+func rebootChangeRows() []Row {
 	return inTurn(
 		Row{
 			Name: "somebody else has cordoned the node before", Fault: "a cordon of somebody else", When: "before the request", Lasts: "for ever",

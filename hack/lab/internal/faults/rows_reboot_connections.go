@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// connectionRows are about the network between the coordinator and the API
+// rebootConnectionRows are about the network between the coordinator and the API
 // server.
-func connectionRows() []Row {
+func rebootConnectionRows() []Row {
 	return inTurn(
 		Row{
 			Name: "the coordinator's network is cut at each step", Fault: "connections break, and no new ones can be made", When: "in Cordoned, Drained, Granted and Back", Lasts: "for a second",

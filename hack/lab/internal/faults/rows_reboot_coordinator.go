@@ -31,8 +31,8 @@ const (
 	cannotEvict = "Cannot evict pod as it would violate the pod's disruption budget"
 )
 
-// steps are those in which a reboot can be met.
-func steps() []v1alpha1.Phase {
+// rebootSteps are those in which a reboot can be met.
+func rebootSteps() []v1alpha1.Phase {
 	return []v1alpha1.Phase{v1alpha1.PhaseCordoned, v1alpha1.PhaseDrained, v1alpha1.PhaseGranted, v1alpha1.PhaseBack}
 }
 
@@ -45,14 +45,14 @@ func (q *queue) atEachStep(node *Node, do func()) {
 	q.run(node, 2, 2)
 	q.ask(node)
 
-	for _, phase := range steps() {
+	for _, phase := range rebootSteps() {
 		q.awaitPhase(node, phase, "")
 		do()
 	}
 }
 
-// coordinatorRows are about the coordinator itself.
-func coordinatorRows() []Row {
+// rebootCoordinatorRows are about the coordinator itself.
+func rebootCoordinatorRows() []Row {
 	return inTurn(
 		Row{
 			Name: "nothing is wrong with a reboot", Fault: "none", When: "never", Lasts: "for ever",

@@ -19,8 +19,8 @@ func (q *queue) crash(name component.Name) {
 	must(q.Lab.StartComponent(q.ctx, name))
 }
 
-// outageRows are about the control plane.
-func outageRows() []Row {
+// rebootOutageRows are about the control plane.
+func rebootOutageRows() []Row {
 	return inTurn(
 		Row{
 			Name: "the API server is restarted in the middle of a drain", Fault: "kube-apiserver is killed, and started again", When: "in the drain", Lasts: "until it is ready",

@@ -13,8 +13,8 @@ import (
 // back is the phase of a node that is there in another boot.
 const back = string(v1alpha1.PhaseBack)
 
-// returnRows are about nodes that were granted their reboot.
-func returnRows() []Row {
+// rebootReturnRows are about nodes that were granted their reboot.
+func rebootReturnRows() []Row {
 	return inTurn(
 		Row{
 			Name: "the node does not come back", Fault: "the machine stays off", When: "after the grant", Lasts: "until somebody turns it on",
