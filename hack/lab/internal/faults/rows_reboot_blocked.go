@@ -54,7 +54,16 @@ func rebootBlockedRows() []Row {
 				q.ask(other)
 				q.awaitPhase(other, v1alpha1.PhasePending, reboot.ReasonNoSlot)
 				q.awaitGivenBack(stuck, reboot.ReasonBlocked)
+
+				given := time.Now()
+
+				q.await(other, func(r *v1alpha1.NodeReboot) bool { return r.Status.Attempt > 0 })
+				q.Check(time.Since(given) < 10*time.Second, "the next node did not go at once")
 				q.awaitRebooted(other)
+
+				waiting := q.await(stuck, func(r *v1alpha1.NodeReboot) bool { return r.Status.NextAttemptAt != nil }).Status
+				backOff := waiting.NextAttemptAt.Sub(waiting.Results[0].FinishedAt.Time)
+				q.Check((backOff-time.Minute).Abs() <= time.Second, "the next attempt is %s later", backOff)
 
 				return q.waiting(stuck)
 			},
