@@ -28,26 +28,15 @@ func rebootAnswerRows() []Row {
 		lostAnswer("the answer to the step of a grant is lost", "before the grant", saying(`"phase":"Granted"`, isOn(v1alpha1.ResourceNodeReboots))),
 		lostAnswer("the answer to a grant is lost", "at the grant", saying(v1alpha1.GrantAnnotation+`":"`, isOn("nodes"))),
 		lostAnswer("the answer to an uncordon is lost", "at the uncordon", saying(v1alpha1.RestoredAnnotation, isOn("nodes"))),
-		refusal("two of three writes are answered with 429", apierrors.NewTooManyRequests("the server is busy", 1)),
-		refusal("two of three writes are answered with 500", apierrors.NewInternalError(errors.New("etcdserver: leader changed"))),
-		refusal("two of three writes are answered with 503", apierrors.NewServiceUnavailable("the server is shutting down")),
+		refusal("every other write is answered with 429", apierrors.NewTooManyRequests("the server is busy", 1)),
+		refusal("every other write is answered with 500", apierrors.NewInternalError(errors.New("etcdserver: leader changed"))),
+		refusal("every other write is answered with 503", apierrors.NewServiceUnavailable("the server is shutting down")),
 		{
-			Name: "every answer to a write is lost once at each step", Fault: "every other write has its effect, and the connection is reset before the answer", When: "from the start to the end", Lasts: "all the time",
+			Name: "every other answer to a write is lost", Fault: "the write has its effect, and the connection is reset before the answer", When: "from the start to the end", Lasts: "all the time",
 			End: oneDone, Requests: 700,
 			Play: func(s *Stage) (string, error) {
 				q := s.queue(1)
-				proxy := q.startBehind()
-				count := 0
-
-				proxy.Inject(apiproxy.LoseAnswer(), work(func(request *http.Request) bool {
-					if !apiproxy.Writes(request) {
-						return false
-					}
-
-					count++
-
-					return count%2 == 1
-				}), 0)
+				q.startBehind().Inject(apiproxy.LoseAnswer(), everyOther(work(apiproxy.Writes)), 0)
 				q.run(q.nodes[0], 2, 2)
 				q.ask(q.nodes[0])
 
@@ -130,32 +119,39 @@ func lostAnswer(name, when string, wanted func(*http.Request) bool) Row {
 	}
 }
 
-// refusal is a row in which most writes are refused, at every step.
+// refusal is a row in which every write is refused once, at every step.
 func refusal(name string, answer *apierrors.StatusError) Row {
 	return Row{
 		Name: name, Fault: "they are not passed on", When: "from the start to the end", Lasts: "all the time",
 		End: oneDone, Requests: 700,
 		Play: func(s *Stage) (string, error) {
 			q := s.queue(1)
-			count := 0
-			refused := q.startBehind().Inject(apiproxy.Answer(answer), work(func(request *http.Request) bool {
-				if !apiproxy.Writes(request) {
-					return false
-				}
-
-				count++
-
-				return count%3 != 0
-			}), 0)
+			refused := q.startBehind().Inject(apiproxy.Answer(answer), everyOther(work(apiproxy.Writes)), 0)
 
 			q.run(q.nodes[0], 2, 2)
 			q.ask(q.nodes[0])
 
 			end, err := q.done()
-			q.Check(len(refused.Struck()) > 10, "only %d writes were refused", len(refused.Struck()))
+			q.Check(len(refused.Struck()) >= 10, "only %d writes were refused", len(refused.Struck()))
 
 			return end, err
 		},
+	}
+}
+
+// everyOther wants the first, the third, the fifth of the requests that are
+// wanted, of those with one path.
+func everyOther(wanted func(*http.Request) bool) func(*http.Request) bool {
+	count := map[string]int{}
+
+	return func(request *http.Request) bool {
+		if !wanted(request) {
+			return false
+		}
+
+		count[request.URL.Path]++
+
+		return count[request.URL.Path]%2 == 1
 	}
 }
 
