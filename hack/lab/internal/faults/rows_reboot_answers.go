@@ -33,7 +33,7 @@ func rebootAnswerRows() []Row {
 		refusal("every other write is answered with 503", apierrors.NewServiceUnavailable("the server is shutting down")),
 		{
 			Name: "every other answer to a write is lost", Fault: "the write has its effect, and the connection is reset before the answer", When: "from the start to the end", Lasts: "all the time",
-			End: oneDone, Requests: 700,
+			End: oneDone, Requests: 350,
 			Play: func(s *Stage) (string, error) {
 				q := s.queue(1)
 				q.startBehind().Inject(apiproxy.LoseAnswer(), everyOther(work(apiproxy.Writes)), 0)
@@ -45,7 +45,7 @@ func rebootAnswerRows() []Row {
 		},
 		{
 			Name: "lists are answered with 503 when the coordinator starts", Fault: "lists and watches are answered with 503", When: "before it has read anything", Lasts: "the first sixteen of them",
-			End: oneDone, Requests: 700,
+			End: oneDone, Requests: 350,
 			Play: func(s *Stage) (string, error) {
 				q := s.queue(1)
 				proxy := must1(q.Lab.Proxy())
@@ -60,7 +60,7 @@ func rebootAnswerRows() []Row {
 		},
 		{
 			Name: "what the coordinator lists and watches trickles", Fault: "1 KiB, then a pause of 100 ms", When: "from the start to the end", Lasts: "all the time",
-			End: oneDone, Requests: 500,
+			End: oneDone, Requests: 200,
 			Play: func(s *Stage) (string, error) {
 				q := s.queue(1)
 				proxy := must1(q.Lab.Proxy())
@@ -76,7 +76,7 @@ func rebootAnswerRows() []Row {
 		},
 		{
 			Name: "watches end in the middle of an event", Fault: "the next twelve watches are truncated", When: "in the middle of a drain", Lasts: "until all of them were",
-			Phase: cordoned, Message: cannotEvict, End: oneDone, Requests: 500,
+			Phase: cordoned, Message: cannotEvict, End: oneDone, Requests: 200,
 			Play: func(s *Stage) (string, error) {
 				q := s.queue(1)
 				proxy := q.startBehind()
@@ -105,7 +105,7 @@ func rebootAnswerRows() []Row {
 func lostAnswer(name, when string, wanted func(*http.Request) bool) Row {
 	return Row{
 		Name: name, Fault: "the write has its effect, and the connection is reset before the answer", When: when, Lasts: "once",
-		End: oneDone, Requests: 500,
+		End: oneDone, Requests: 200,
 		Play: func(s *Stage) (string, error) {
 			q := s.queue(1)
 			lost := q.startBehind().Inject(apiproxy.LoseAnswer(), wanted, 1)
@@ -123,7 +123,7 @@ func lostAnswer(name, when string, wanted func(*http.Request) bool) Row {
 func refusal(name string, answer *apierrors.StatusError) Row {
 	return Row{
 		Name: name, Fault: "they are not passed on", When: "from the start to the end", Lasts: "all the time",
-		End: oneDone, Requests: 700,
+		End: oneDone, Requests: 350,
 		Play: func(s *Stage) (string, error) {
 			q := s.queue(1)
 			refused := q.startBehind().Inject(apiproxy.Answer(answer), everyOther(work(apiproxy.Writes)), 0)

@@ -24,7 +24,7 @@ func rebootBlockedRows() []Row {
 	return inTurn(
 		Row{
 			Name: "a budget allows no eviction from the start", Fault: "a PodDisruptionBudget allows none", When: "before the cordon", Lasts: "until the other node was rebooted",
-			Phase: pending, Message: "allows no disruption", End: twoDone, Requests: 500, Quick: true,
+			Phase: pending, Message: "allows no disruption", End: twoDone, Requests: 200, Quick: true,
 			Play: func(s *Stage) (string, error) {
 				q := s.queue(2)
 				blocked, other := q.nodes[0], q.nodes[1]
@@ -42,7 +42,7 @@ func rebootBlockedRows() []Row {
 		},
 		Row{
 			Name: "a budget blocks in the middle of a drain", Fault: "a PodDisruptionBudget allows one eviction and no second", When: "in the drain", Lasts: "for ever",
-			Phase: cordoned, Message: cannotEvict, End: oneGivenBack + "; b: Done, reboots: 1, schedulable", Requests: 500, Quick: true,
+			Phase: cordoned, Message: cannotEvict, End: oneGivenBack + "; b: Done, reboots: 1, schedulable", Requests: 200, Quick: true,
 			Play: func(s *Stage) (string, error) {
 				q := s.queue(2)
 				stuck, other := q.nodes[0], q.nodes[1]
@@ -70,7 +70,7 @@ func rebootBlockedRows() []Row {
 		},
 		Row{
 			Name: "a budget is freed in the middle of a drain", Fault: "a PodDisruptionBudget allows one eviction and no second", When: "in the drain", Lasts: "until the drain has met it",
-			Phase: cordoned, Message: cannotEvict, End: oneDone, Requests: 500,
+			Phase: cordoned, Message: cannotEvict, End: oneDone, Requests: 200,
 			Play: func(s *Stage) (string, error) {
 				q := s.queue(1)
 				q.start(lab.CoordinatorOptions{})
@@ -84,7 +84,7 @@ func rebootBlockedRows() []Row {
 		},
 		Row{
 			Name: "a webhook refuses evictions", Fault: "an admission webhook denies every eviction", When: "in the drain", Lasts: "until the node was given back",
-			Phase: cordoned, Message: "not on my watch", End: oneGivenBack, Requests: 500,
+			Phase: cordoned, Message: "not on my watch", End: oneGivenBack, Requests: 200,
 			Play: func(s *Stage) (string, error) {
 				q := s.queue(1)
 				node := q.nodes[0]
@@ -112,7 +112,7 @@ func rebootBlockedRows() []Row {
 		},
 		Row{
 			Name: "the policy forces what a budget holds", Fault: "a PodDisruptionBudget allows no eviction", When: "before the cordon", Lasts: "for ever",
-			Phase: pending, Message: "allows no disruption", End: oneDone, Requests: 500, Forces: true,
+			Phase: pending, Message: "allows no disruption", End: oneDone, Requests: 200, Forces: true,
 			Play: func(s *Stage) (string, error) {
 				q := s.queue(1)
 				node := q.nodes[0]

@@ -30,7 +30,7 @@ func rebootChangeRows() []Row {
 	return inTurn(
 		Row{
 			Name: "somebody else has cordoned the node before", Fault: "a cordon of somebody else", When: "before the request", Lasts: "for ever",
-			End: "a: Done, reboots: 1, cordoned by somebody else", Requests: 500,
+			End: "a: Done, reboots: 1, cordoned by somebody else", Requests: 200,
 			Play: func(s *Stage) (string, error) {
 				q := s.queue(1)
 				node := q.nodes[0]
@@ -48,7 +48,7 @@ func rebootChangeRows() []Row {
 		},
 		Row{
 			Name: "somebody uncordons the node in the middle of a drain", Fault: "kubectl uncordon", When: "in the drain", Lasts: "for ever",
-			Phase: cordoned, Message: cannotEvict, End: oneGivenBack, Requests: 500,
+			Phase: cordoned, Message: cannotEvict, End: oneGivenBack, Requests: 200,
 			Play: func(s *Stage) (string, error) {
 				q := s.queue(1)
 				node := q.inTheMiddle()
@@ -60,7 +60,7 @@ func rebootChangeRows() []Row {
 		},
 		Row{
 			Name: "the Node is deleted in the middle of a drain", Fault: "the machine and its Node are gone", When: "in the drain", Lasts: "for ever",
-			Phase: cordoned, Message: cannotEvict, End: "a: no such node; b: Done, reboots: 1, schedulable", Requests: 500,
+			Phase: cordoned, Message: cannotEvict, End: "a: no such node; b: Done, reboots: 1, schedulable", Requests: 200,
 			Play: func(s *Stage) (string, error) {
 				q := s.queue(2)
 				deleted, other := q.inTheMiddle(), q.nodes[1]
@@ -75,7 +75,7 @@ func rebootChangeRows() []Row {
 		},
 		Row{
 			Name: "the policy is deleted in the middle of a drain", Fault: "no RebootPolicy selects the node", When: "in the drain", Lasts: "for ever",
-			Phase: cordoned, Message: cannotEvict, End: "a: Pending (NoPolicy), reboots: 0, schedulable", Requests: 500,
+			Phase: cordoned, Message: cannotEvict, End: "a: Pending (NoPolicy), reboots: 0, schedulable", Requests: 200,
 			Play: func(s *Stage) (string, error) {
 				q := s.queue(1)
 				node := q.inTheMiddle()
@@ -88,7 +88,7 @@ func rebootChangeRows() []Row {
 		},
 		Row{
 			Name: "the window closes in the middle of a drain", Fault: "a window of other days", When: "in the drain", Lasts: "for ever",
-			Phase: cordoned, Message: cannotEvict, End: "a: Pending (OutsideWindow), reboots: 0, schedulable", Requests: 500,
+			Phase: cordoned, Message: cannotEvict, End: "a: Pending (OutsideWindow), reboots: 0, schedulable", Requests: 200,
 			Play: func(s *Stage) (string, error) {
 				q := s.queue(1)
 				node := q.inTheMiddle()
@@ -108,7 +108,7 @@ func rebootChangeRows() []Row {
 		},
 		Row{
 			Name: "the node takes its wish back in the middle of a drain", Fault: "the sentinel file is removed", When: "in the drain", Lasts: "for ever",
-			Phase: cordoned, Message: cannotEvict, End: "a: no NodeReboot, reboots: 0, schedulable", Requests: 500,
+			Phase: cordoned, Message: cannotEvict, End: "a: no NodeReboot, reboots: 0, schedulable", Requests: 200,
 			Play: func(s *Stage) (string, error) {
 				q := s.queue(1)
 				node := q.inTheMiddle()

@@ -14,7 +14,7 @@ func rebootConnectionRows() []Row {
 	return inTurn(
 		Row{
 			Name: "the coordinator's network is cut at each step", Fault: "connections break, and no new ones can be made", When: "in Cordoned, Drained, Granted and Back", Lasts: "for a second",
-			End: oneDone, Requests: 700,
+			End: oneDone, Requests: 350,
 			Play: func(s *Stage) (string, error) {
 				q := s.queue(1)
 				proxy := q.startBehind()
@@ -30,7 +30,7 @@ func rebootConnectionRows() []Row {
 		},
 		Row{
 			Name: "the coordinator's network is silent at each step", Fault: "connections stay, and nothing passes", When: "in Cordoned, Drained, Granted and Back", Lasts: "for three seconds",
-			End: oneDone, Requests: 500,
+			End: oneDone, Requests: 200,
 			Play: func(s *Stage) (string, error) {
 				q := s.queue(1)
 				proxy := q.startBehind()
@@ -46,7 +46,7 @@ func rebootConnectionRows() []Row {
 		},
 		Row{
 			Name: "the coordinator's network is slow", Fault: "every request takes two seconds longer", When: "from the start to the end", Lasts: "all the time",
-			End: oneDone, Requests: 500,
+			End: oneDone, Requests: 200,
 			Play: func(s *Stage) (string, error) {
 				q := s.queue(1)
 				q.startBehind().SetLatency(2 * time.Second)
@@ -58,7 +58,7 @@ func rebootConnectionRows() []Row {
 		},
 		Row{
 			Name: "the coordinator is cut off while the node is down", Fault: "connections break, and no new ones can be made", When: "after the grant", Lasts: "until the node is back",
-			Phase: granted, Message: "the node", End: twoDone, Requests: 700,
+			Phase: granted, Message: "the node", End: twoDone, Requests: 350,
 			Play: func(s *Stage) (string, error) {
 				q := s.queue(2)
 				proxy := q.startBehind()

@@ -56,7 +56,7 @@ func rebootCoordinatorRows() []Row {
 	return inTurn(
 		Row{
 			Name: "nothing is wrong with a reboot", Fault: "none", When: "never", Lasts: "for ever",
-			End: oneDone, Requests: 500,
+			End: oneDone, Requests: 200,
 			Play: func(s *Stage) (string, error) {
 				q := s.queue(1)
 				q.start(lab.CoordinatorOptions{})
@@ -68,7 +68,7 @@ func rebootCoordinatorRows() []Row {
 		},
 		Row{
 			Name: "the coordinator that leads is killed at each step", Fault: "SIGKILL, and it is started again", When: "in Cordoned, Drained, Granted and Back", Lasts: "until another one leads",
-			End: oneDone, Requests: 500, Quick: true,
+			End: oneDone, Requests: 200, Quick: true,
 			Play: func(s *Stage) (string, error) {
 				q := s.queue(1)
 				q.start(lab.CoordinatorOptions{})
@@ -87,7 +87,7 @@ func rebootCoordinatorRows() []Row {
 		},
 		Row{
 			Name: "both coordinators are killed while a budget blocks", Fault: "SIGKILL of both, and they are started again", When: "in the middle of a drain", Lasts: "until one leads",
-			Phase: cordoned, Message: cannotEvict, End: oneGivenBack, Requests: 500,
+			Phase: cordoned, Message: cannotEvict, End: oneGivenBack, Requests: 200,
 			Play: func(s *Stage) (string, error) {
 				q := s.queue(1)
 				node := q.nodes[0]
@@ -113,7 +113,7 @@ func rebootCoordinatorRows() []Row {
 		},
 		Row{
 			Name: "the coordinator is killed while it gives a node back", Fault: "SIGKILL, and it is started again", When: "in Restoring", Lasts: "until it leads again",
-			End: oneGivenBack, Requests: 500,
+			End: oneGivenBack, Requests: 200,
 			Play: func(s *Stage) (string, error) {
 				q := s.queue(1)
 				node := q.nodes[0]
@@ -131,7 +131,7 @@ func rebootCoordinatorRows() []Row {
 		},
 		Row{
 			Name: "the leader stands still, and comes back when another one leads", Fault: "SIGSTOP, then SIGCONT", When: "in the middle of a drain", Lasts: "until the other one is done",
-			Phase: cordoned, Message: cannotEvict, End: oneDone, Requests: 500,
+			Phase: cordoned, Message: cannotEvict, End: oneDone, Requests: 200,
 			Play: func(s *Stage) (string, error) {
 				q := s.queue(1)
 				node := q.nodes[0]
@@ -167,7 +167,7 @@ func rebootCoordinatorRows() []Row {
 		},
 		Row{
 			Name: "what the first of two leaders has sent arrives late", Fault: "the network keeps the first leader's cordon and its Lease", When: "before the cordon", Lasts: "until another one has done all of it",
-			End: twoDone, Requests: 700,
+			End: twoDone, Requests: 350,
 			Play: func(s *Stage) (string, error) {
 				q := s.queue(2)
 				proxy := must1(q.Lab.Proxy())
@@ -225,7 +225,7 @@ func rebootCoordinatorRows() []Row {
 		},
 		Row{
 			Name: "the leader loses its Lease to another one", Fault: "its connections go silent", When: "in the middle of a drain", Lasts: "until the other one is done",
-			Phase: cordoned, Message: cannotEvict, End: oneDone, Requests: 500,
+			Phase: cordoned, Message: cannotEvict, End: oneDone, Requests: 200,
 			Play: func(s *Stage) (string, error) {
 				q := s.queue(1)
 				node := q.nodes[0]

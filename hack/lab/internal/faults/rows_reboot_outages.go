@@ -24,7 +24,7 @@ func rebootOutageRows() []Row {
 	return inTurn(
 		Row{
 			Name: "the API server is restarted in the middle of a drain", Fault: "kube-apiserver is killed, and started again", When: "in the drain", Lasts: "until it is ready",
-			Phase: cordoned, Message: cannotEvict, End: oneDone, Requests: 700,
+			Phase: cordoned, Message: cannotEvict, End: oneDone, Requests: 350,
 			Play: func(s *Stage) (string, error) {
 				q := s.queue(1)
 				node := q.nodes[0]
@@ -40,7 +40,7 @@ func rebootOutageRows() []Row {
 		},
 		Row{
 			Name: "the API server is restarted while the node is down", Fault: "kube-apiserver is killed, and started again", When: "after the grant", Lasts: "until it is ready",
-			Phase: granted, Message: "the node", End: oneDone, Requests: 700,
+			Phase: granted, Message: "the node", End: oneDone, Requests: 350,
 			Play: func(s *Stage) (string, error) {
 				q := s.queue(1)
 				node := q.nodes[0]
@@ -55,7 +55,7 @@ func rebootOutageRows() []Row {
 		},
 		Row{
 			Name: "etcd is restarted in the middle of a drain", Fault: "etcd is killed, and started again", When: "in the drain", Lasts: "until it is healthy",
-			Phase: cordoned, Message: cannotEvict, End: oneDone, Requests: 700,
+			Phase: cordoned, Message: cannotEvict, End: oneDone, Requests: 350,
 			Play: func(s *Stage) (string, error) {
 				q := s.queue(1)
 				node := q.nodes[0]
@@ -71,7 +71,7 @@ func rebootOutageRows() []Row {
 		},
 		Row{
 			Name: "the controller manager is away during a drain", Fault: "kube-controller-manager is stopped", When: "before the request", Lasts: "until the node is cordoned",
-			End: oneDone, Requests: 500,
+			End: oneDone, Requests: 200,
 			Play: func(s *Stage) (string, error) {
 				q := s.queue(1)
 				node := q.nodes[0]

@@ -18,7 +18,7 @@ func rebootReturnRows() []Row {
 	return inTurn(
 		Row{
 			Name: "the node does not come back", Fault: "the machine stays off", When: "after the grant", Lasts: "until somebody turns it on",
-			Phase: granted, Message: "the node is not back after 3s", End: twoDone, Requests: 500, Quick: true,
+			Phase: granted, Message: "the node is not back after 3s", End: twoDone, Requests: 200, Quick: true,
 			Play: func(s *Stage) (string, error) {
 				q := s.queue(2)
 				lost, other := q.nodes[0], q.nodes[1]
@@ -39,7 +39,7 @@ func rebootReturnRows() []Row {
 		},
 		Row{
 			Name: "the agent dies after the grant", Fault: "all that runs on the node ends, and starts again in the same boot", When: "after the grant", Lasts: "once",
-			Phase: granted, Message: "the node has not rebooted yet", End: oneDone, Requests: 500,
+			Phase: granted, Message: "the node has not rebooted yet", End: oneDone, Requests: 200,
 			Play: func(s *Stage) (string, error) {
 				q := s.queue(1)
 				node := q.nodes[0]
@@ -55,7 +55,7 @@ func rebootReturnRows() []Row {
 		},
 		Row{
 			Name: "the node is back and not Ready", Fault: "its network is not configured", When: "in the new boot", Lasts: "until the other node has waited for it",
-			Phase: back, Message: "the node is not Ready", End: twoDone, Requests: 500,
+			Phase: back, Message: "the node is not Ready", End: twoDone, Requests: 200,
 			Play: func(s *Stage) (string, error) {
 				q := s.queue(2)
 				node, other := q.nodes[0], q.nodes[1]
