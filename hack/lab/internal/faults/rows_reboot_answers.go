@@ -32,18 +32,6 @@ func rebootAnswerRows() []Row {
 		refusal("every other write is answered with 500", apierrors.NewInternalError(errors.New("etcdserver: leader changed"))),
 		refusal("every other write is answered with 503", apierrors.NewServiceUnavailable("the server is shutting down")),
 		{
-			Name: "every other answer to a write is lost", Fault: "the write has its effect, and the connection is reset before the answer", When: "from the start to the end", Lasts: "all the time",
-			End: oneDone, Requests: 350,
-			Play: func(s *Stage) (string, error) {
-				q := s.queue(1)
-				q.startBehind().Inject(apiproxy.LoseAnswer(), everyOther(work(apiproxy.Writes)), 0)
-				q.run(q.nodes[0], 2, 2)
-				q.ask(q.nodes[0])
-
-				return q.done()
-			},
-		},
-		{
 			Name: "lists are answered with 503 when the coordinator starts", Fault: "lists and watches are answered with 503", When: "before it has read anything", Lasts: "the first sixteen of them",
 			End: oneDone, Requests: 350,
 			Play: func(s *Stage) (string, error) {
