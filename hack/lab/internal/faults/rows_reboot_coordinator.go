@@ -132,129 +132,140 @@ func rebootCoordinatorRows() []Row {
 		Row{
 			Name: "the leader stands still, and comes back when another one leads", Fault: "SIGSTOP, then SIGCONT", When: "in the middle of a drain", Lasts: "until the other one is done",
 			Phase: cordoned, Message: cannotEvict, End: oneDone, Requests: 200,
-			Play: func(s *Stage) (string, error) {
-				q := s.queue(1)
-				node := q.nodes[0]
-				first := q.start(lab.CoordinatorOptions{})
-				second := q.start(lab.CoordinatorOptions{})
-
-				if leader := q.leader(); leader == second {
-					first, second = second, first
-				}
-
-				q.stick(node)
-				q.ask(node)
-				q.awaitFault(node)
-				must(first.Pause())
-				must1(lab.AwaitLeader(q.ctx, second))
-				q.free()
-				q.awaitRebooted(node)
-
-				before := q.nodeWrites(node)
-
-				must(first.Resume())
-
-				select {
-				case <-first.Ended():
-				case <-q.ctx.Done():
-					return "", errors.New("the first leader does not end itself")
-				}
-
-				q.Check(q.nodeWrites(node) == before, "the first leader has written to the node")
-
-				return q.done()
-			},
+			Play: playStandstill,
 		},
 		Row{
 			Name: "what the first of two leaders has sent arrives late", Fault: "the network keeps the first leader's cordon and its Lease", When: "before the cordon", Lasts: "until another one has done all of it",
 			End: twoDone, Requests: 350,
-			Play: func(s *Stage) (string, error) {
-				q := s.queue(2)
-				proxy := must1(q.Lab.Proxy())
-				q.start(lab.CoordinatorOptions{Proxy: proxy})
-				q.leader()
-
-				isHeld := func(requests []string) bool {
-					for _, request := range requests {
-						if !strings.Contains(request, "/"+lease+"/") {
-							return true
-						}
-					}
-
-					return false
-				}
-
-				proxy.Hold(func(request *http.Request) bool {
-					return isOn("nodes")(request) || isOn(lease)(request) && isHeld(proxy.Held())
-				})
-				q.ask(q.nodes[0])
-				must(proxy.AwaitHeld(q.ctx, isHeld))
-
-				q.start(lab.CoordinatorOptions{})
-				q.ask(q.nodes[1])
-				q.awaitRebooted(q.nodes...)
-
-				// With the finalizer goes the last that the second leader has to do.
-				for _, node := range q.nodes {
-					q.await(node, func(r *v1alpha1.NodeReboot) bool { return len(r.Finalizers) == 0 })
-				}
-
-				before := q.nodeWrites(q.nodes[0])
-				late := time.Now()
-
-				proxy.Release()
-
-				var arrived []lab.AuditRecord
-
-				q.Await("what was held has arrived", func() bool {
-					arrived = q.Audit(func(record lab.AuditRecord) bool {
-						return record.Time.After(late) && record.User == lab.CoordinatorAccount.User() && record.Resource == "nodes" && record.Verb == "patch"
-					})
-
-					return len(arrived) > 0
-				})
-
-				for _, record := range arrived {
-					q.Check(record.Code == http.StatusConflict, "%s of a node was answered with %d", record.Verb, record.Code)
-				}
-
-				q.Check(q.nodeWrites(q.nodes[0]) == before, "what arrived late has changed the node")
-
-				return q.done()
-			},
+			Play: playLateArrival,
 		},
 		Row{
 			Name: "the leader loses its Lease to another one", Fault: "its connections go silent", When: "in the middle of a drain", Lasts: "until the other one is done",
 			Phase: cordoned, Message: cannotEvict, End: oneDone, Requests: 200,
-			Play: func(s *Stage) (string, error) {
-				q := s.queue(1)
-				node := q.nodes[0]
-				proxy := must1(q.Lab.Proxy())
-				first := q.start(lab.CoordinatorOptions{Proxy: proxy})
-				q.leader()
-
-				second := q.start(lab.CoordinatorOptions{})
-
-				q.stick(node)
-				q.ask(node)
-				q.awaitFault(node)
-				proxy.Freeze()
-				must1(lab.AwaitLeader(q.ctx, second))
-
-				select {
-				case <-first.Ended():
-				case <-q.ctx.Done():
-					return "", errors.New("the first leader does not end itself")
-				}
-
-				q.free()
-				q.awaitRebooted(node)
-				proxy.Thaw()
-
-				return q.done()
-			},
+			Play: playLostLease,
 		},
 	)
+}
+
+// playStandstill stops the leader's process in the middle of a drain, and lets it go on when
+// another one is done.
+func playStandstill(s *Stage) (string, error) {
+	q := s.queue(1)
+	node := q.nodes[0]
+	first := q.start(lab.CoordinatorOptions{})
+	second := q.start(lab.CoordinatorOptions{})
+
+	if leader := q.leader(); leader == second {
+		first, second = second, first
+	}
+
+	q.stick(node)
+	q.ask(node)
+	q.awaitFault(node)
+	must(first.Pause())
+	must1(lab.AwaitLeader(q.ctx, second))
+	q.free()
+	q.awaitRebooted(node)
+
+	before := q.nodeWrites(node)
+
+	must(first.Resume())
+
+	select {
+	case <-first.Ended():
+	case <-q.ctx.Done():
+		return "", errors.New("the first leader does not end itself")
+	}
+
+	q.Check(q.nodeWrites(node) == before, "the first leader has written to the node")
+
+	return q.done()
+}
+
+// playLateArrival keeps what the first leader sends to a node in the network until the
+// second one has done all of it.
+func playLateArrival(s *Stage) (string, error) {
+	q := s.queue(2)
+	proxy := must1(q.Lab.Proxy())
+	q.start(lab.CoordinatorOptions{Proxy: proxy})
+	q.leader()
+
+	isHeld := func(requests []string) bool {
+		for _, request := range requests {
+			if !strings.Contains(request, "/"+lease+"/") {
+				return true
+			}
+		}
+
+		return false
+	}
+
+	proxy.Hold(func(request *http.Request) bool {
+		return isOn("nodes")(request) || isOn(lease)(request) && isHeld(proxy.Held())
+	})
+	q.ask(q.nodes[0])
+	must(proxy.AwaitHeld(q.ctx, isHeld))
+
+	q.start(lab.CoordinatorOptions{})
+	q.ask(q.nodes[1])
+	q.awaitRebooted(q.nodes...)
+
+	// With the finalizer goes the last that the second leader has to do.
+	for _, node := range q.nodes {
+		q.await(node, func(r *v1alpha1.NodeReboot) bool { return len(r.Finalizers) == 0 })
+	}
+
+	before := q.nodeWrites(q.nodes[0])
+	late := time.Now()
+
+	proxy.Release()
+
+	var arrived []lab.AuditRecord
+
+	q.Await("what was held has arrived", func() bool {
+		arrived = q.Audit(func(record lab.AuditRecord) bool {
+			return record.Time.After(late) && record.User == lab.CoordinatorAccount.User() && record.Resource == "nodes" && record.Verb == "patch"
+		})
+
+		return len(arrived) > 0
+	})
+
+	for _, record := range arrived {
+		q.Check(record.Code == http.StatusConflict, "%s of a node was answered with %d", record.Verb, record.Code)
+	}
+
+	q.Check(q.nodeWrites(q.nodes[0]) == before, "what arrived late has changed the node")
+
+	return q.done()
+}
+
+// playLostLease silences the leader's network until another one is done.
+func playLostLease(s *Stage) (string, error) {
+	q := s.queue(1)
+	node := q.nodes[0]
+	proxy := must1(q.Lab.Proxy())
+	first := q.start(lab.CoordinatorOptions{Proxy: proxy})
+	q.leader()
+
+	second := q.start(lab.CoordinatorOptions{})
+
+	q.stick(node)
+	q.ask(node)
+	q.awaitFault(node)
+	proxy.Freeze()
+	must1(lab.AwaitLeader(q.ctx, second))
+
+	select {
+	case <-first.Ended():
+	case <-q.ctx.Done():
+		return "", errors.New("the first leader does not end itself")
+	}
+
+	q.free()
+	q.awaitRebooted(node)
+	proxy.Thaw()
+
+	return q.done()
 }
 
 // nodeWrites counts the requests of coordinators that have changed the node.
