@@ -29,7 +29,7 @@ func (s *Stage) blockedOnce() (node *Node, letGo func()) {
 
 // identityRows are about who rebound is to the API server, and how it knows.
 func identityRows() []Row {
-	rows := []Row{
+	return []Row{
 		spoiled("the certificate has expired", "a certificate of the past", `failed to read node "NODE": Unauthorized`,
 			func(node *Node) error { return node.WriteReboundKubeconfig(lab.Credential{Lifetime: -time.Second}) }),
 		spoiled("the certificate is revoked", "its authority is none that the API server trusts any more", `failed to read node "NODE": Unauthorized`,
@@ -48,9 +48,13 @@ func identityRows() []Row {
 			}),
 		spoiled("the kubeconfig is gone", "the file is removed", "failed to load kubeconfig",
 			func(node *Node) error { return os.Remove(node.ReboundKubeconfig()) }),
+		rewritten(), rotated(), deletedNode(), deletedMeanwhile(), renamedNode(),
 	}
+}
 
-	return append(rows, Row{
+// rewritten is a kubeconfig that changes in the middle of a recovery.
+func rewritten() Row {
+	return Row{
 		Name: "the kubeconfig is rewritten", Fault: "another certificate of the same node", When: "while a finalizer holds the pod", Lasts: "to the end",
 		End: oneBack, Requests: 20,
 		Play: func(s *Stage) (string, error) {
@@ -62,7 +66,12 @@ func identityRows() []Row {
 
 			return node.End(), nil
 		},
-	}, Row{
+	}
+}
+
+// rotated is a certificate that changes while the node is down.
+func rotated() Row {
+	return Row{
 		Name: "the certificate is rotated before the node boots", Fault: "the kubelet's certificate is another one", When: "before the first list", Lasts: "to the end",
 		End: oneBack, Requests: 10,
 		Play: func(s *Stage) (string, error) {
@@ -72,7 +81,7 @@ func identityRows() []Row {
 
 			return node.End(), nil
 		},
-	}, deletedNode(), renamedNode())
+	}
 }
 
 // spoiled is a row in which rebound's kubeconfig is spoiled in the middle of a
@@ -114,6 +123,26 @@ func deletedNode() Row {
 			must(node.Start(s.ctx))
 
 			return node.End(), nil
+		},
+	}
+}
+
+// deletedMeanwhile is a Node object that goes in the middle of a recovery. Its
+// kubelet registers once in a boot.
+func deletedMeanwhile() Row {
+	return Row{
+		Name: "the Node is deleted in the middle of a recovery", Fault: "the Node object is deleted", When: "between list and delete", Lasts: "until the node is rebooted",
+		Phase: "recovering", Message: "proxy: waiting for the replacement of proxy-POD",
+		End: "recovered (no Failed DaemonSet pods), pods deleted: 1, and all pods are Ready", Requests: 30,
+		Play: func(s *Stage) (string, error) {
+			at := beforeDelete(s)
+
+			must(s.Lab.Client().CoreV1().Nodes().Delete(s.ctx, at.node.Name(), metav1.DeleteOptions{}))
+			at.resume()
+			at.node.AwaitFault()
+			must(at.node.HardReboot(s.ctx))
+
+			return at.node.End(), nil
 		},
 	}
 }

@@ -143,11 +143,10 @@ func everyOther(wanted func(*http.Request) bool) func(*http.Request) bool {
 	}
 }
 
-// isList wants what a cache asks for, and no discovery.
+// isList wants what a cache asks for: neither discovery, nor the first question
+// whether there are CRDs, without an answer to which a coordinator ends.
 func isList(request *http.Request) bool {
-	query := request.URL.Query()
-
-	return request.Method == http.MethodGet && (query.Has("watch") || query.Has("limit") || query.Has("resourceVersion"))
+	return isWatch(request) || request.Method == http.MethodGet && request.URL.Query().Has("resourceVersion")
 }
 
 func isWatch(request *http.Request) bool {

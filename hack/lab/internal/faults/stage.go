@@ -193,9 +193,10 @@ func (s *Stage) KillComponent(name component.Name) {
 // StartComponent brings it back, and returns when it is ready.
 func (s *Stage) StartComponent(name component.Name) { must(s.restore(s.ctx, name)) }
 
-// restore brings a component back unless it is there. A scheduler that has seen
-// the API server go may take a minute to notice that it is back, and the row is
-// not about that: so there is a new one.
+// restore brings a component back unless it is there. What has seen the API
+// server go may take a minute to notice that it is back, and no row is about
+// that: so the scheduler and the controller manager are new ones then, unless the
+// row has taken them away itself.
 func (s *Stage) restore(ctx context.Context, name component.Name) error {
 	if s.Lab.Runs(name) {
 		return nil
@@ -205,11 +206,27 @@ func (s *Stage) restore(ctx context.Context, name component.Name) error {
 		return s.Lab.StartComponent(ctx, name)
 	}
 
-	return errors.Join(
-		s.Lab.StopComponent(component.Scheduler),
-		s.Lab.StartComponent(ctx, name),
-		s.Lab.StartComponent(ctx, component.Scheduler),
-	)
+	clients := slices.DeleteFunc([]component.Name{component.Scheduler, component.ControllerManager}, func(client component.Name) bool {
+		return !s.Lab.Runs(client)
+	})
+
+	for _, client := range clients {
+		if err := s.Lab.KillComponent(client); err != nil {
+			return err
+		}
+	}
+
+	if err := s.Lab.StartComponent(ctx, name); err != nil {
+		return err
+	}
+
+	group, groupCtx := errgroup.WithContext(ctx)
+
+	for _, client := range clients {
+		group.Go(func() error { return s.Lab.StartComponent(groupCtx, client) })
+	}
+
+	return group.Wait()
 }
 
 // Pods returns all pods of the namespace.

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/talos-rebound/rebound/hack/lab/lab"
 )
@@ -111,7 +110,3 @@ func (s *Stage) countCoordinators(records []lab.AuditRecord) int {
 
 	return max(n, seen)
 }
-
-// auditDelay is how long the API server may take to write down what it has
-// answered.
-const auditDelay = 200 * time.Millisecond
