@@ -104,10 +104,6 @@ func (runner *Runner) report(ctx context.Context, rows []Row, log *show.Log) *Re
 
 		done++
 		log.Say("%3d/%d  %-6s %s", done, len(rows), result.verdict(), result.Name)
-
-		if !result.Passed {
-			log.Say("        seen: %s", result.Seen)
-		}
 	}
 
 	return &Report{Rows: runner.Run(ctx, rows)}
