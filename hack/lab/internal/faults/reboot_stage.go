@@ -245,23 +245,16 @@ func (q *queue) await(node *Node, wanted func(*v1alpha1.NodeReboot) bool) *v1alp
 
 // awaitPhase waits until the node's reboot is in the phase and, if it is given,
 // for the reason.
-func (q *queue) awaitPhase(node *Node, phase v1alpha1.Phase, reason reboot.Reason) *v1alpha1.NodeReboot {
-	return q.await(node, func(r *v1alpha1.NodeReboot) bool {
-		return r.Status.Phase == phase && (reason == "" || r.Status.Reason == string(reason))
-	})
-}
-
-// awaitStuck waits until a pod could not be evicted.
-func (q *queue) awaitStuck(node *Node) {
+func (q *queue) awaitPhase(node *Node, phase v1alpha1.Phase, reason reboot.Reason) {
 	q.await(node, func(r *v1alpha1.NodeReboot) bool {
-		return r.Status.Phase == v1alpha1.PhaseCordoned && len(r.Status.BlockedBy) > 0
+		return r.Status.Phase == phase && (reason == "" || r.Status.Reason == string(reason))
 	})
 }
 
 // awaitFault waits until the node's reboot says what the row expects while the
 // fault is on.
-func (q *queue) awaitFault(node *Node) *v1alpha1.NodeReboot {
-	return q.await(node, func(r *v1alpha1.NodeReboot) bool { return q.Saw(string(r.Status.Phase), r.Status.Message) })
+func (q *queue) awaitFault(node *Node) {
+	q.await(node, func(r *v1alpha1.NodeReboot) bool { return q.Saw(string(r.Status.Phase), r.Status.Message) })
 }
 
 // awaitGivenBack waits until an attempt was given up and the node is as it was.
