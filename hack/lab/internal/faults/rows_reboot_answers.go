@@ -32,21 +32,6 @@ func rebootAnswerRows() []Row {
 		refusal("every other write is answered with 500", apierrors.NewInternalError(errors.New("etcdserver: leader changed"))),
 		refusal("every other write is answered with 503", apierrors.NewServiceUnavailable("the server is shutting down")),
 		{
-			Name: "lists are answered with 503 when the coordinator starts", Fault: "lists and watches are answered with 503", When: "before it has read anything", Lasts: "the first sixteen of them",
-			End: oneDone, Requests: 350,
-			Play: func(s *Stage) (string, error) {
-				q := s.queue(1)
-				proxy := must1(q.Lab.Proxy())
-				refused := proxy.Inject(apiproxy.Answer(apierrors.NewServiceUnavailable("the server is starting")), work(isList), 16)
-
-				q.keep(q.startPatient(lab.CoordinatorOptions{Proxy: proxy}))
-				q.ask(q.nodes[0])
-				must(refused.AwaitStruck(q.ctx, 16))
-
-				return q.done()
-			},
-		},
-		{
 			Name: "what the coordinator lists and watches trickles", Fault: "1 KiB, then a pause of 100 ms", When: "from the start to the end", Lasts: "all the time",
 			End: oneDone, Requests: 200,
 			Play: func(s *Stage) (string, error) {
