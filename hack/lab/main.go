@@ -16,7 +16,8 @@
 //     witness of what everybody did, and audit_rules.go judges it.
 //     For reboots there are node_comeback.go, how a machine comes back that reboots
 //     by itself; coordinator.go, the coordinator as processes; workload.go, what
-//     it drains; witness.go, what was seen of it, and reboot_rules.go, the judge.
+//     it drains; reboot_scene.go, what a scene of all that needs; witness.go, what
+//     was seen of it, and reboot_rules.go, the judge.
 //   - component: the programs of a lab, all in the running binary, as processes
 //     that do not outlive it.
 //   - internal/machine: one boot of a node, the stand-in for machined, made of

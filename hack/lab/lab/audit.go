@@ -69,6 +69,9 @@ type AuditRecord struct {
 	URI string
 	// Code is the HTTP status of the answer.
 	Code int32
+	// Unauthorized says that the user has no right to it. Admission may answer with
+	// the same code.
+	Unauthorized bool
 	// Pod is the pod as the API server has deleted it; set when a pod was
 	// deleted, by name and with success.
 	Pod *corev1.Pod
@@ -138,6 +141,8 @@ func newAuditRecord(event *auditv1.Event) (AuditRecord, error) {
 		UserAgent: event.UserAgent,
 		Verb:      event.Verb,
 		URI:       event.RequestURI,
+		// The key is the API server's own (k8s.io/apiserver, pkg/endpoints/filters/authorization.go).
+		Unauthorized: event.Annotations["authorization.k8s.io/decision"] == "forbid",
 	}
 
 	if ref := event.ObjectRef; ref != nil {

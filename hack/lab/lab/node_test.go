@@ -5,6 +5,7 @@
 package lab_test
 
 import (
+	"net/http"
 	"slices"
 	"testing"
 	"time"
@@ -140,6 +141,20 @@ func TestNodeMayDeleteItsOwnPodsOnly(t *testing.T) {
 			return apierrors.IsForbidden(err)
 		}, time.Minute, 10*time.Millisecond, "a node cannot ask whether a pod is gone")
 	}
+
+	// The audit log tells who has no right from who is denied what others may.
+	refused := func(verb, resource string, unauthorized bool) func() bool {
+		return func() bool {
+			return len(s.audit(func(record lab.AuditRecord) bool {
+				return record.User == lab.NodeUserPrefix+node.Name() && record.Code == http.StatusForbidden &&
+					record.Verb == verb && record.Resource == resource && record.Unauthorized == unauthorized
+			})) > 0
+		}
+	}
+
+	assert.Eventually(t, refused("list", "daemonsets", true), time.Minute, 10*time.Millisecond)
+	assert.Eventually(t, refused("delete", "pods", false), time.Minute, 10*time.Millisecond)
+	assert.False(t, refused("list", "daemonsets", false)())
 }
 
 // second returns the error of a call.

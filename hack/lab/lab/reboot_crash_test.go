@@ -19,30 +19,6 @@ import (
 	"github.com/talos-rebound/rebound/pkg/apis/reboot/v1alpha1"
 )
 
-// TestRebootGoesOnWhereverTheCoordinatorIsKilled kills the one that leads as
-// soon as a phase is seen, and starts it again as a cluster does.
-func TestRebootGoesOnWhereverTheCoordinatorIsKilled(t *testing.T) {
-	s := newStage(t, "killed", 2, worker)
-	node := s.nodes[0]
-
-	s.setPolicy(func(policy *v1alpha1.RebootPolicySpec) {
-		policy.Reboot.Delay, policy.Gates.Settle = seconds(1), seconds(2)
-	})
-	s.run(lab.Deployment(s.name, app, 2, lab.OnNode(node.Name())), 2)
-	s.ask(node)
-
-	for _, phase := range []v1alpha1.Phase{v1alpha1.PhaseCordoned, v1alpha1.PhaseDrained, v1alpha1.PhaseGranted, v1alpha1.PhaseBack} {
-		leader := s.leader()
-		s.awaitPhase(node, phase, "")
-		require.NoError(t, leader.Kill())
-		t.Logf("%s was killed in %s", leader.Name(), phase)
-		require.NoError(t, leader.Start(s.ctx))
-	}
-
-	s.awaitRebooted(node)
-	assert.Len(t, node.Boots(), 2, "it was rebooted once")
-}
-
 func TestRebootIsGivenBackAfterBothReplicasWereKilled(t *testing.T) {
 	s := newStage(t, "both", 2, worker)
 	node := s.nodes[0]

@@ -38,28 +38,6 @@ func (s *stage) awaitStuck(node *node) *v1alpha1.NodeReboot {
 	})
 }
 
-func TestRebootGivesANodeBackAndTheNextOneGoes(t *testing.T) {
-	s := newStage(t, "give-up", 1, worker, worker)
-	stuck, other := s.nodes[0], s.nodes[1]
-
-	s.setPolicy(func(policy *v1alpha1.RebootPolicySpec) { policy.Drain.Timeout = seconds(3) })
-	s.stick(stuck)
-	s.ask(stuck)
-	s.awaitStuck(stuck)
-	s.ask(other)
-	s.awaitPhase(other, v1alpha1.PhasePending, reboot.ReasonNoSlot)
-
-	s.awaitRestored(stuck, reboot.ReasonBlocked)
-	given := time.Now()
-	s.awaitReboot(other, func(r *v1alpha1.NodeReboot) bool { return r.Status.Attempt > 0 })
-	assert.Less(t, time.Since(given), soon)
-	s.awaitRebooted(other)
-
-	waiting := s.awaitReboot(stuck, func(r *v1alpha1.NodeReboot) bool { return r.Status.NextAttemptAt != nil })
-	assert.InDelta(t, 60, waiting.Status.NextAttemptAt.Sub(waiting.Status.Results[0].FinishedAt.Time).Seconds(), 1)
-	assert.Less(t, s.witness.Cordoned(stuck.Name()), 8*time.Second, "no longer than its own attempt")
-}
-
 func TestRebootGoesOnWhenABudgetIsFreedInTheMiddle(t *testing.T) {
 	s := newStage(t, "freed", 1, worker)
 	stuck := s.nodes[0]

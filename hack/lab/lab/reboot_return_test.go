@@ -16,24 +16,6 @@ import (
 	"github.com/talos-rebound/rebound/pkg/apis/reboot/v1alpha1"
 )
 
-func TestRebootKeepsTheSlotOfANodeThatDoesNotComeBack(t *testing.T) {
-	s := newStage(t, "lost", 1, worker, worker)
-	lost, other := s.nodes[0], s.nodes[1]
-
-	s.setPolicy(func(policy *v1alpha1.RebootPolicySpec) { policy.Reboot.Timeout = seconds(3) })
-	lost.SetComeback(lab.Comeback{Never: true})
-	s.ask(lost)
-	s.awaitPhase(lost, v1alpha1.PhaseGranted, "")
-	s.ask(other)
-	s.awaitPhase(lost, v1alpha1.PhaseGranted, reboot.ReasonNotBack)
-	s.awaitPhase(other, v1alpha1.PhasePending, reboot.ReasonNoSlot)
-	s.awaitSlots(lost)
-
-	require.NoError(t, lost.Stop(s.ctx), "it is down by now, or soon")
-	require.NoError(t, lost.Start(s.ctx))
-	s.awaitRebooted(lost, other)
-}
-
 func TestRebootIsNotOverInTheOldBoot(t *testing.T) {
 	s := newStage(t, "old-boot", 1, worker)
 	node := s.nodes[0]

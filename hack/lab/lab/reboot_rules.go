@@ -11,6 +11,26 @@ import (
 	"strconv"
 )
 
+// CoordinatorViolations returns what the coordinator did and should not have done,
+// one line for each: removed cordons of others, deleted pods past their budgets
+// unless they may be forced, and asked for what it has no right to.
+func CoordinatorViolations(records []AuditRecord, forced bool) []string {
+	user := CoordinatorAccount.User()
+	found := ForeignCordonsRemoved(records, user)
+
+	if !forced {
+		found = append(found, DeletesPastBudget(records, user)...)
+	}
+
+	for _, record := range records {
+		if record.User == user && record.Unauthorized {
+			found = append(found, fmt.Sprintf("%s %s: the coordinator may not do what it does", record.Verb, record.URI))
+		}
+	}
+
+	return found
+}
+
 // DeletesPastBudget returns the deletes of pods by the user that an eviction
 // should have been, one line for each: those of pods that had not finished. A
 // PodDisruptionBudget has no say in a delete. Who has it in a policy or in a

@@ -44,6 +44,19 @@ func TestRebootRulesFindDeletesPastBudgets(t *testing.T) {
 	}
 }
 
+func TestRebootRulesJudgeACoordinatorByAllOfThem(t *testing.T) {
+	t.Parallel()
+
+	deleted := lab.AuditRecord{User: coordinator, Verb: "delete", Resource: "pods", Code: 200, Pod: &corev1.Pod{}}
+	unauthorized := lab.AuditRecord{User: coordinator, Verb: "get", Resource: "secrets", Code: 403, Unauthorized: true}
+	denied := lab.AuditRecord{User: coordinator, Verb: "create", Resource: "pods", Subresource: "eviction", Code: 403}
+	uncordoned := cordons("admin", true, coordinator, false)
+
+	assert.Len(t, lab.CoordinatorViolations(append(uncordoned, deleted, unauthorized, denied), false), 3)
+	assert.Len(t, lab.CoordinatorViolations(append(uncordoned, deleted, unauthorized, denied), true), 2, "pods may be forced")
+	assert.Empty(t, lab.CoordinatorViolations([]lab.AuditRecord{denied, changed(unauthorized, func(record *lab.AuditRecord) { record.User = "admin" })}, false))
+}
+
 // cordons are changes of a node's cordon, in the order in which they took effect.
 func cordons(steps ...any) []lab.AuditRecord {
 	var records []lab.AuditRecord

@@ -7,9 +7,8 @@ package lab_test
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
-	"net/http"
-	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -25,12 +24,9 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/types"
-	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
 
 	"github.com/talos-rebound/rebound/hack/lab/internal/labtest"
 	"github.com/talos-rebound/rebound/hack/lab/lab"
-	"github.com/talos-rebound/rebound/internal/agent/platform"
 	"github.com/talos-rebound/rebound/internal/reboot"
 	"github.com/talos-rebound/rebound/pkg/apis/reboot/v1alpha1"
 )
@@ -142,15 +138,7 @@ func newStage(t *testing.T, name string, replicas int, parts ...part) *stage {
 	s := &stage{scenario: newScenarioOn(t, opened.cluster, name), binary: opened.coordinator, began: time.Now(), limit: 1}
 	s.ctx = within(t, sceneTimeout)
 
-	s.policy = &v1alpha1.RebootPolicy{
-		ObjectMeta: metav1.ObjectMeta{Name: s.name},
-		Spec: v1alpha1.RebootPolicySpec{
-			NodeSelector: metav1.LabelSelector{MatchLabels: s.labels()},
-			Drain:        v1alpha1.Drain{Timeout: metav1.Duration{Duration: time.Minute}, OnBlocked: v1alpha1.GiveUp},
-			Reboot:       v1alpha1.Reboot{Method: v1alpha1.MethodAgent, Timeout: metav1.Duration{Duration: time.Minute}},
-			Gates:        v1alpha1.Gates{Settle: metav1.Duration{Duration: time.Second}},
-		},
-	}
+	s.policy = lab.RebootPolicy(s.name, s.labels())
 
 	t.Cleanup(s.clear)
 	s.boot(parts)
@@ -186,10 +174,7 @@ func (s *stage) boot(parts []part) {
 		options := append([]lab.NodeOption{lab.WithLabels(s.labels())}, part.options...)
 
 		if !part.agentless {
-			options = append(options, lab.WithAgent(lab.Agent{
-				Binary: cmp.Or(part.binary, binary), Platform: platform.K3s, Args: []string{"--settle-time=1s"},
-				Reboots: platform.Reboots{Enabled: true, Sentinel: platform.RebootSentinel},
-			}))
+			options = append(options, lab.WithAgent(lab.RebootAgent(cmp.Or(part.binary, binary))))
 		}
 
 		group.Go(func() error {
@@ -200,11 +185,7 @@ func (s *stage) boot(parts []part) {
 
 			s.nodes[i] = &node{Node: added, scenario: s.scenario}
 
-			_, err = added.AwaitObject(s.ctx, func(object *corev1.Node) bool {
-				return isReady(object) && (part.agentless || object.Annotations[v1alpha1.AgentAnnotation] != "")
-			})
-
-			return err
+			return added.AwaitAgent(s.ctx)
 		})
 	}
 
@@ -224,23 +205,17 @@ func (s *stage) clear() {
 		assert.NoError(s.t, replica.Kill())
 	}
 
+	var names []string
+
 	for _, node := range s.nodes {
 		if node != nil {
 			assert.NoError(s.t, s.cluster.RemoveNode(ctx, node.Node))
-			assert.NoError(s.t, s.cluster.Discard(ctx, v1alpha1.ResourceNodeReboots, node.Name()))
+
+			names = append(names, node.Name())
 		}
 	}
 
-	assert.NoError(s.t, s.cluster.Discard(ctx, v1alpha1.ResourceRebootPolicies, s.policy.Name))
-	assert.NoError(s.t, s.cluster.Discard(ctx, v1alpha1.ResourceRebootBudgets, v1alpha1.RebootBudgetName))
-	assert.NoError(s.t, s.cluster.Apply(ctx, &v1alpha1.RebootBudget{
-		ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.RebootBudgetName},
-		Spec:       v1alpha1.RebootBudgetSpec{MaxUnavailable: 1},
-	}))
-
-	// A replica that was killed has left its Lease behind.
-	leases := s.cluster.Client().CoordinationV1().Leases(lab.CoordinatorAccount.Namespace)
-	assert.NoError(s.t, leases.DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{}))
+	assert.NoError(s.t, s.cluster.ClearReboots(ctx, s.policy.Name, names...))
 
 	if err := s.cluster.Client().CoreV1().Namespaces().Delete(ctx, s.name, metav1.DeleteOptions{}); !apierrors.IsNotFound(err) {
 		assert.NoError(s.t, err)
@@ -256,32 +231,18 @@ func (s *stage) checkInvariants(ctx context.Context) {
 		return
 	}
 
-	user := lab.CoordinatorAccount.User()
-
-	assert.Empty(s.t, lab.ForeignCordonsRemoved(records, user))
-	assert.LessOrEqual(s.t, s.witness.MaxCordoned(), s.limit, "nodes that the coordinator had cordoned at a time")
-	assert.LessOrEqual(s.t, s.witness.MaxSlots(), s.limit, "slots at a time")
-
 	records = slices.DeleteFunc(records, func(record lab.AuditRecord) bool { return record.Time.Before(s.began) })
 
-	if deletes := lab.DeletesPastBudget(records, user); !s.forced {
-		assert.Empty(s.t, deletes)
-	}
+	assert.Empty(s.t, lab.CoordinatorViolations(records, s.forced))
+	assert.Empty(s.t, s.witness.Exceeded(s.limit))
 
-	for _, record := range records {
-		if record.User == user && record.Code == http.StatusForbidden {
-			assert.Fail(s.t, "the coordinator may not do what it does", "%s %s", record.Verb, record.URI)
-		}
-	}
-
-	list, err := s.cluster.Client().CoreV1().Nodes().List(ctx, metav1.ListOptions{})
-	if !assert.NoError(s.t, err) || s.t.Failed() {
+	if s.t.Failed() {
 		return
 	}
 
-	for _, object := range list.Items {
-		assert.Empty(s.t, object.Annotations[v1alpha1.CordonAnnotation], "the mark on node %q", object.Name)
-	}
+	marked, err := s.cluster.MarkedNodes(ctx)
+	assert.NoError(s.t, err)
+	assert.Empty(s.t, marked, "nodes with a mark")
 }
 
 // addReplica starts another replica of the coordinator. Replicas follow each
@@ -290,7 +251,7 @@ func (s *stage) addReplica(options lab.CoordinatorOptions) *lab.Coordinator {
 	s.t.Helper()
 
 	options.Binary = s.binary
-	options.Args = append(options.Args, "--lease-duration=3s", "--renew-deadline=2s", "--retry-period=500ms", "--log-format=console")
+	options.Args = append(options.Args, lab.PromptElection()...)
 
 	replica, err := s.cluster.AddCoordinator(s.ctx, fmt.Sprintf("coordinator-%s-%d", s.name, len(s.replicas)), options)
 	require.NoError(s.t, err)
@@ -304,23 +265,11 @@ func (s *stage) addReplica(options lab.CoordinatorOptions) *lab.Coordinator {
 func (s *stage) leader() *lab.Coordinator {
 	s.t.Helper()
 
-	var found *lab.Coordinator
+	ctx, cancel := context.WithTimeoutCause(s.ctx, 30*time.Second, errors.New("nobody leads"))
+	defer cancel()
 
-	require.Eventually(s.t, func() bool {
-		for _, replica := range s.replicas {
-			if !replica.Running() {
-				continue
-			}
-
-			if leads, err := replica.Leads(s.ctx); err == nil && leads {
-				found = replica
-
-				return true
-			}
-		}
-
-		return false
-	}, 30*time.Second, 100*time.Millisecond, "nobody leads")
+	found, err := lab.AwaitLeader(ctx, s.replicas...)
+	require.NoError(s.t, err)
 
 	return found
 }
@@ -343,7 +292,7 @@ func (s *stage) ask(nodes ...*node) {
 	s.t.Helper()
 
 	for _, node := range nodes {
-		require.NoError(s.t, os.WriteFile(filepath.Join(node.Root(), "run", "reboot-required"), nil, 0o600))
+		require.NoError(s.t, node.WantReboot())
 	}
 }
 
@@ -354,18 +303,15 @@ func (s *stage) run(workload runtime.Object, ready int) {
 
 	object, err := meta.Accessor(workload)
 	require.NoError(s.t, err)
-	require.Eventually(s.t, func() bool { return len(s.ready(object.GetName())) == ready },
-		time.Minute, 100*time.Millisecond, "pods of %q that are Ready", object.GetName())
+	require.NoError(s.t, s.cluster.AwaitReadyPods(s.ctx, s.name, object.GetName(), ready))
 }
 
 // ready returns the Ready pods of a workload.
 func (s *stage) ready(name string) []corev1.Pod {
-	list, err := s.cluster.Client().CoreV1().Pods(s.name).List(s.ctx, metav1.ListOptions{LabelSelector: "app=" + name})
+	pods, err := s.cluster.ReadyPods(s.ctx, s.name, name)
 	require.NoError(s.t, err)
 
-	return slices.DeleteFunc(list.Items, func(pod corev1.Pod) bool {
-		return pod.DeletionTimestamp != nil || !podutil.IsPodReady(&pod)
-	})
+	return pods
 }
 
 // app is the workload that a scenario is about.
@@ -382,14 +328,7 @@ func (s *stage) free() {
 // until the disruption controller has computed it.
 func (s *stage) limitDisruptions(maxUnavailable int32) {
 	s.t.Helper()
-	s.apply(lab.DisruptionBudget(s.name, app, maxUnavailable))
-
-	require.Eventually(s.t, func() bool {
-		budget, err := s.cluster.Client().PolicyV1().PodDisruptionBudgets(s.name).Get(s.ctx, app, metav1.GetOptions{})
-		require.NoError(s.t, err)
-
-		return budget.Status.ObservedGeneration == budget.Generation && budget.Status.DisruptionsAllowed == maxUnavailable
-	}, time.Minute, 50*time.Millisecond, "PodDisruptionBudget %q", app)
+	require.NoError(s.t, s.cluster.LimitDisruptions(s.ctx, s.name, app, maxUnavailable))
 }
 
 // awaitPhase waits until the node's reboot is in the phase and, if it is given,
@@ -418,9 +357,7 @@ func (s *stage) awaitRebooted(nodes ...*node) {
 	for _, node := range nodes {
 		s.awaitPhase(node, v1alpha1.PhaseDone, "")
 		assert.GreaterOrEqual(s.t, len(node.Boots()), 2, "node %q", node.Name())
-		node.awaitNode(func(object *corev1.Node) bool {
-			return isReady(object) && !object.Spec.Unschedulable && object.Annotations[v1alpha1.CordonAnnotation] == ""
-		})
+		require.NoError(s.t, node.AwaitReturned(s.ctx))
 	}
 }
 
@@ -446,27 +383,17 @@ func (s *stage) awaitRestored(node *node, reason reboot.Reason) {
 func (s *stage) awaitSlots(nodes ...*node) {
 	s.t.Helper()
 
-	_, err := s.cluster.AwaitBudget(s.ctx, func(budget *v1alpha1.RebootBudget) bool {
-		if len(budget.Status.Holders) != len(nodes) {
-			return false
-		}
+	names := make([]string, len(nodes))
+	for i, node := range nodes {
+		names[i] = node.Name()
+	}
 
-		for i, holder := range budget.Status.Holders {
-			if holder.Node != nodes[i].Name() {
-				return false
-			}
-		}
-
-		return true
-	})
-	require.NoError(s.t, err)
+	require.NoError(s.t, s.cluster.AwaitSlots(s.ctx, names...))
 }
 
 // cordon makes the node unschedulable, or schedulable, as kubectl does.
 func (s *stage) cordon(node *node, unschedulable bool) {
 	s.t.Helper()
 
-	_, err := s.cluster.Client().CoreV1().Nodes().Patch(s.ctx, node.Name(), types.MergePatchType,
-		fmt.Appendf(nil, `{"spec":{"unschedulable":%t}}`, unschedulable), metav1.PatchOptions{})
-	require.NoError(s.t, err)
+	require.NoError(s.t, node.Cordon(s.ctx, unschedulable))
 }

@@ -35,6 +35,8 @@ func TestRebootWitnessCountsWhatIsDownAtATime(t *testing.T) {
 	seen := func(what func() int) func() bool { return func() bool { return what() == len(s.nodes) } }
 	require.Eventually(t, seen(s.witness.MaxUnavailable), soon, 10*time.Millisecond)
 	require.Eventually(t, seen(s.witness.MaxCordoned), soon, 10*time.Millisecond)
+	assert.Equal(t, []string{"2 nodes were cordoned by the coordinator at a time, of which 1 were allowed"}, s.witness.Exceeded(1))
+	assert.Empty(t, s.witness.Exceeded(2))
 
 	for _, node := range s.nodes {
 		mark(node, fmt.Sprintf(`{"spec":{"unschedulable":null},"metadata":{"annotations":{%q:null}}}`, v1alpha1.CordonAnnotation))

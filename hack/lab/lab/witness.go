@@ -221,6 +221,20 @@ func (witness *Witness) MaxSlots() int {
 	return witness.slots
 }
 
+// Exceeded says that more nodes than the limit held a slot or were cordoned by the
+// coordinator at a time, and nothing if that was not so.
+func (witness *Witness) Exceeded(limit int) []string {
+	var found []string
+
+	for what, most := range map[string]int{"held a slot": witness.MaxSlots(), "were cordoned by the coordinator": witness.MaxCordoned()} {
+		if most > limit {
+			found = append(found, fmt.Sprintf("%d nodes %s at a time, of which %d were allowed", most, what, limit))
+		}
+	}
+
+	return found
+}
+
 // MaxUnavailable returns how many nodes were not available at a time, whatever
 // the reason. Nodes that were not available when it began to watch are counted
 // from the moment on at which they were.

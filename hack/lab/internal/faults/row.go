@@ -101,7 +101,17 @@ func recoveryRows() []Row {
 }
 
 // rebootRows are those of the half reboots, by theme.
-func rebootRows() []Row { return of(Reboots) }
+func rebootRows() []Row {
+	return of(Reboots,
+		rebootCoordinatorRows(),
+		rebootAnswerRows(),
+		rebootConnectionRows(),
+		rebootBlockedRows(),
+		rebootChangeRows(),
+		rebootReturnRows(),
+		rebootOutageRows(),
+	)
+}
 
 // of puts rows together and says which half they are of.
 func of(half Half, themes ...[]Row) []Row {

@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/talos-rebound/rebound/hack/lab/component"
+	"github.com/talos-rebound/rebound/hack/lab/internal/apiproxy"
 	"github.com/talos-rebound/rebound/hack/lab/lab"
 	"github.com/talos-rebound/rebound/internal/agent/platform"
 )
@@ -57,7 +58,9 @@ type Stage struct {
 	nodes []*Node
 	// daemonSets are the names of those that were applied.
 	daemonSets []string
-	cleanups   []func(context.Context) error
+	// proxies are those of coordinators.
+	proxies  []*apiproxy.Proxy
+	cleanups []func(context.Context) error
 
 	// saw is what was seen while the fault was on.
 	saw struct {

@@ -29,13 +29,7 @@ func (s *Stage) judge(records []lab.AuditRecord) (requests int, err error) {
 	add("rebound did what it must not do", lab.Violations(records))
 
 	if s.Row.Half == Reboots {
-		user := lab.CoordinatorAccount.User()
-
-		add("cordons of others were removed", lab.ForeignCordonsRemoved(records, user))
-
-		if !s.Row.Forces {
-			add("pods were deleted past their budget", lab.DeletesPastBudget(records, user))
-		}
+		add("the coordinator did what it must not do", lab.CoordinatorViolations(records, s.Row.Forces))
 	}
 
 	if requests = s.count(records); requests > s.Row.Requests {
@@ -69,19 +63,11 @@ func (s *Stage) has(name string) bool {
 // the coordinator, without the Lease that it keeps. Where there is a proxy, it has
 // seen those too that never arrived.
 func (s *Stage) count(records []lab.AuditRecord) int {
-	n := 0
-
 	if s.Row.Half == Reboots {
-		for _, record := range records {
-			if record.User == lab.CoordinatorAccount.User() && record.Resource != "leases" {
-				n++
-			}
-		}
-
-		return n
+		return s.countCoordinators(records)
 	}
 
-	sent := map[string]int{}
+	n, sent := 0, map[string]int{}
 
 	for _, record := range records {
 		if record.UserAgent == lab.ReboundUserAgent {
@@ -100,4 +86,27 @@ func (s *Stage) count(records []lab.AuditRecord) int {
 	}
 
 	return n
+}
+
+// countCoordinators counts what all of them have sent. A proxy does not know which
+// of the requests that went no further were about the Lease: they count.
+func (s *Stage) countCoordinators(records []lab.AuditRecord) int {
+	n, leases := 0, 0
+
+	for _, record := range records {
+		switch {
+		case record.User != lab.CoordinatorAccount.User():
+		case record.Resource == lease:
+			leases++
+		default:
+			n++
+		}
+	}
+
+	seen := -leases
+	for _, proxy := range s.proxies {
+		seen += proxy.Requests()
+	}
+
+	return max(n, seen)
 }
