@@ -61,6 +61,15 @@ func (child *child) stop() error {
 	return child.process.Stop(stopGrace)
 }
 
+// kill ends the component at once.
+func (child *child) kill() error {
+	if child.process == nil {
+		return nil
+	}
+
+	return child.process.Kill()
+}
+
 func (child *child) waitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("%s was not ready within %s", child.name, startTimeout))
 	defer cancel()

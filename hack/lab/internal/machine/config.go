@@ -21,6 +21,9 @@ type Config struct {
 	Address string `json:"address"`
 	// BootID is the id of this boot.
 	BootID string `json:"bootID"`
+	// HidesBootID keeps the file with the boot id from being there until
+	// Root.WriteBootID. The kubelet knows the id all the same.
+	HidesBootID bool `json:"hidesBootID,omitempty"`
 	// Root is the node's root folder, which survives reboots.
 	Root Root `json:"root"`
 	// KubeletPort and HealthPort are the kubelet's ports; Talos checks the

@@ -49,7 +49,7 @@ const kubeconfigPeriod = time.Second
 
 type machine struct {
 	config Config
-	booted time.Time
+	clock  clock
 	logger *zap.Logger
 	state  *host.State
 	logind *logind.Server
@@ -67,7 +67,7 @@ type machine struct {
 // nil for its error. If it was asked for a reboot, the error is a Rebooted. Its
 // only argument is the path of a configuration file.
 func Main(args []string) error {
-	booted := time.Now()
+	up := time.Now()
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
@@ -93,7 +93,7 @@ func Main(args []string) error {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, SignalBegin, SignalCancel, SignalReboot)
 
-	return (&machine{config: config, booted: booted, logger: logger, signals: signals}).run(ctx)
+	return (&machine{config: config, clock: clock{root: config.Root, up: up}, logger: logger, signals: signals}).run(ctx)
 }
 
 // logKubelet makes the kubelet log what it does in a shutdown.
@@ -183,8 +183,17 @@ func (machine *machine) announce(ctx context.Context) {
 func (machine *machine) start(ctx context.Context) error {
 	config := machine.config
 
-	err := config.Root.boot(config.BootID, machine.booted)
+	booted, err := machine.clock.bootTime()
 	if err != nil {
+		return err
+	}
+
+	bootID := config.BootID
+	if config.HidesBootID {
+		bootID = ""
+	}
+
+	if err = config.Root.boot(bootID, booted); err != nil {
 		return err
 	}
 
@@ -220,7 +229,7 @@ func (machine *machine) start(ctx context.Context) error {
 }
 
 func (machine *machine) startControllers(ctx context.Context) error {
-	controllers, err := machine.config.Rebound.controllers(machine.config.Root, machine.booted)
+	controllers, err := machine.config.Rebound.controllers(machine.config.Root, machine.clock)
 	if err != nil {
 		return fmt.Errorf("failed to construct controllers: %w", err)
 	}

@@ -71,6 +71,7 @@ func (root Root) Create() error {
 		filepath.Dir(root.ClientCertificate()),
 		root.PodLogs(),
 		filepath.Dir(root.BootID()),
+		filepath.Dir(root.clock()),
 		filepath.Dir(root.NetworkConfig()),
 		filepath.Dir(root.RebootCommand()),
 	} {
@@ -106,7 +107,8 @@ func (root Root) RemoveNetwork() error {
 }
 
 // boot does to the files what a boot does: it empties what lives in memory,
-// and writes the new boot's id and time.
+// and writes the new boot's id and time. An id that is empty is nowhere to be
+// read.
 func (root Root) boot(bootID string, at time.Time) error {
 	for _, folder := range []string{root.run(), root.Temp()} {
 		if err := os.RemoveAll(folder); err != nil {
@@ -120,8 +122,8 @@ func (root Root) boot(bootID string, at time.Time) error {
 		}
 	}
 
-	if err := os.WriteFile(root.BootID(), []byte(bootID+"\n"), 0o600); err != nil {
-		return fmt.Errorf("failed to write boot id: %w", err)
+	if err := root.WriteBootID(bootID); err != nil {
+		return err
 	}
 
 	if err := os.WriteFile(root.path("proc", "stat"), fmt.Appendf(nil, "btime %d\n", at.Unix()), 0o600); err != nil {
@@ -132,6 +134,23 @@ func (root Root) boot(bootID string, at time.Time) error {
 
 	if err := os.WriteFile(root.RebootCommand(), command, 0o700); err != nil { //nolint:gosec // it is a program
 		return fmt.Errorf("failed to write command for reboots: %w", err)
+	}
+
+	return nil
+}
+
+// WriteBootID makes the boot id readable, and unreadable if it is empty.
+func (root Root) WriteBootID(bootID string) error {
+	if bootID == "" {
+		if err := os.Remove(root.BootID()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("failed to remove boot id: %w", err)
+		}
+
+		return nil
+	}
+
+	if err := os.WriteFile(root.BootID(), []byte(bootID+"\n"), 0o600); err != nil {
+		return fmt.Errorf("failed to write boot id: %w", err)
 	}
 
 	return nil

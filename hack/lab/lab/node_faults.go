@@ -1,0 +1,62 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package lab
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/talos-rebound/rebound/hack/lab/internal/machine"
+)
+
+// SetClock makes the machine's wall clock be ahead of the right one, or behind
+// it if off is negative, at once and over reboots. It is the clock that rebound
+// in machined reads; the kubelet and the agent have the right one.
+func (node *Node) SetClock(off time.Duration) error {
+	if err := node.config.Root.SetClock(off); err != nil {
+		return fmt.Errorf("failed to set clock of node %q: %w", node.name, err)
+	}
+
+	return nil
+}
+
+// HideBootID takes away what Linux has the boot id in, from the next boot on
+// until ShowBootID.
+func (node *Node) HideBootID() { node.config.HidesBootID = true }
+
+// ShowBootID makes the id of the current boot readable, and those of the boots
+// to come.
+func (node *Node) ShowBootID() error {
+	node.config.HidesBootID = false
+
+	if err := node.config.Root.WriteBootID(node.BootID()); err != nil {
+		return fmt.Errorf("failed to show boot id of node %q: %w", node.name, err)
+	}
+
+	return nil
+}
+
+// Moment is one at which rebound's recovery controller in machined can panic.
+type Moment = machine.Moment
+
+// Moments returns all of them, in the order in which a recovery comes to them.
+func Moments() []Moment { return machine.Moments() }
+
+// PanicAt makes rebound's recovery controller in machined panic once at each of
+// the moments in every boot from the next one on; without moments it never does.
+func (node *Node) PanicAt(moments ...Moment) error {
+	if node.config.Rebound == nil {
+		return fmt.Errorf("failed to make rebound panic: node %q has none in machined", node.name)
+	}
+
+	rebound := *node.config.Rebound
+	rebound.Panics = moments
+	node.config.Rebound = &rebound
+
+	return nil
+}
+
+// PanicText is what the log of the node has when rebound panicked at the moment.
+func PanicText(moment Moment) string { return machine.PanicText(moment) }
