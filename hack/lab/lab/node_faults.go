@@ -6,21 +6,9 @@ package lab
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/talos-rebound/rebound/hack/lab/internal/machine"
 )
-
-// SetClock makes the machine's wall clock be ahead of the right one, or behind
-// it if off is negative, at once and over reboots. It is the clock that rebound
-// in machined reads; the kubelet and the agent have the right one.
-func (node *Node) SetClock(off time.Duration) error {
-	if err := node.config.Root.SetClock(off); err != nil {
-		return fmt.Errorf("failed to set clock of node %q: %w", node.name, err)
-	}
-
-	return nil
-}
 
 // HideBootID takes away what Linux has the boot id in, from the next boot on
 // until ShowBootID.

@@ -49,12 +49,12 @@ func TestRecoveryOutlivesAPanicAtEveryMoment(t *testing.T) {
 func TestMachineHasAClockAndABootIDOfItsOwn(t *testing.T) {
 	s := newScenario(t, "clock")
 	node := s.addNode("", withRebound())
-
 	before := node.awaitPhase(specs.PhaseRecovered)
 
-	require.NoError(t, node.SetClock(-time.Hour))
+	require.NoError(t, node.Stop(s.ctx))
+	require.NoError(t, node.SetClock(s.ctx, -time.Hour))
 	node.HideBootID()
-	require.NoError(t, node.Reboot(s.ctx))
+	require.NoError(t, node.Start(s.ctx))
 
 	status, err := await(s.ctx, node, recoveryres.NewRecoveryStatus().Metadata(), func(status specs.RecoveryStatus) bool {
 		return status.Obstacle == "boot-unknown"
@@ -66,4 +66,15 @@ func TestMachineHasAClockAndABootIDOfItsOwn(t *testing.T) {
 
 	status = node.awaitPhase(specs.PhaseRecovered)
 	assert.WithinRange(t, status.BootedAt.Add(time.Hour), before.BootedAt, time.Now())
+
+	daemonSet := s.apply("proxy")
+	s.awaitReady()
+
+	started := node.pod(daemonSet).Status.StartTime
+	assert.WithinRange(t, started.Add(time.Hour), status.BootedAt.Add(time.Hour), time.Now())
+
+	require.NoError(t, node.SetClock(s.ctx, time.Hour))
+	require.NoError(t, node.HardReboot(s.ctx))
+	s.awaitReady()
+	assert.Equal(t, started, node.pod(daemonSet).Status.StartTime, "the kubelet says once when a pod started")
 }

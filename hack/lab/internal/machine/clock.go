@@ -41,7 +41,7 @@ func (clock clock) bootTime() (time.Time, error) {
 
 // SetClock makes the machine's clock be ahead of that of the host, or behind it
 // if off is negative, from now on. Like a real-time clock it keeps that over a
-// reboot. The kubelet has the clock of the host whatever is set.
+// reboot. The kubelet reads the clock of the host whatever is set.
 func (root Root) SetClock(off time.Duration) error {
 	next := root.clock() + ".next"
 
