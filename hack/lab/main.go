@@ -7,7 +7,7 @@
 //
 // # The map, in reading order
 //
-//   - main: the commands demo, demo-reboots, up and reboot.
+//   - main: the commands demo, demo-reboots, faults, up and reboot.
 //   - lab: the lab as a library, which the tests use too. lab.go starts and
 //     closes it; control_plane.go and credentials.go are the control plane;
 //     node.go is a node and its reboots, with what a node says about itself in
@@ -26,8 +26,10 @@
 //   - internal/demo: the comparison of three nodes, and its report.
 //   - internal/rebootdemo: four nodes that ask for a reboot, and its report;
 //     internal/kured runs kured beside them.
+//   - internal/faults: the fault matrix, a row for each way in which what rebound
+//     depends on can be slow, wrong or away, and its report.
 //   - internal/playground: the lab that stays up, and orders for it.
-//   - internal/show: what those three have in common.
+//   - internal/show: what those have in common.
 //   - internal/loopback: free ports. internal/labtest: what tests have in common.
 //
 // In lab, scenario_test.go is the set-up of nearly every test: nodes and a
@@ -60,6 +62,7 @@ import (
 
 	"github.com/talos-rebound/rebound/hack/lab/component"
 	"github.com/talos-rebound/rebound/hack/lab/internal/demo"
+	"github.com/talos-rebound/rebound/hack/lab/internal/faults"
 	"github.com/talos-rebound/rebound/hack/lab/internal/playground"
 	"github.com/talos-rebound/rebound/hack/lab/internal/rebootdemo"
 )
@@ -94,7 +97,7 @@ in one temporary folder, which is gone at the end, also after Ctrl-C.`,
 		SilenceErrors: true,
 	}
 
-	root.AddCommand(newDemoCommand(), newRebootDemoCommand(), newUpCommand(), newRebootCommand())
+	root.AddCommand(newDemoCommand(), newRebootDemoCommand(), newFaultsCommand(), newUpCommand(), newRebootCommand())
 
 	return root
 }
@@ -183,12 +186,58 @@ What others fail to do is shown, and no reason to fail.`,
 	}
 
 	addReboundFlag(cmd, &options.Rebound)
-	cmd.Flags().StringVar(&options.Coordinator, "rebound-coordinator", "", "binary of the coordinator (default: rebound-coordinator beside this program)")
-	cmd.Flags().StringVar(&options.Manifests, "manifests", "cmd/rebound-coordinator/deploy/base", "folder of the coordinator's manifests")
+	addCoordinatorFlags(cmd, &options.Coordinator, &options.Manifests)
 	cmd.Flags().StringVar(&options.Kured, "kured", "", "checkout of kubereboot/kured to compare with")
 	cmd.Flags().StringVar(&options.Out, "out", "build/lab", "folder for the reports")
 
 	return cmd
+}
+
+func newFaultsCommand() *cobra.Command {
+	var options faults.Options
+
+	cmd := &cobra.Command{
+		Use:   "faults",
+		Short: "Play every fault of the matrix, and see that none loses a pod",
+		Long: `Faults plays the fault matrix: a row for each way in which what rebound depends
+on can be slow, wrong or away. Each row says what has to be seen of it: phase and
+message meanwhile, how it ends, and how many requests it may cost. The API
+server's audit log has the last word: what rebound must not do, it has not done.
+
+Rows that touch nothing but their own nodes are played side by side on one lab,
+others one after the other, or each on a lab of its own. All of them take about a
+quarter of an hour on two processors.
+
+It writes faults.json and faults.html, and exits with 1 if a row has failed. A row
+that could not be played has failed. Without requests and seconds, faults.json is
+the same in every run with the same outcome.`,
+		Example: `  # All rows, reports in build/lab
+  lab faults
+
+  # What there is
+  lab faults --list
+
+  # The rows about certificates
+  lab faults --only certificate`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return faults.Run(cmd.Context(), options, cmd.OutOrStdout())
+		},
+	}
+
+	cmd.Flags().StringVar(&options.Only, "only", "", "regular expression for the names of the rows to play")
+	cmd.Flags().BoolVar(&options.List, "list", false, "say what rows there are, and play none")
+	cmd.Flags().BoolVar(&options.Quick, "quick", false, "play the smaller set that the tests play")
+	addReboundFlag(cmd, &options.Rebound)
+	addCoordinatorFlags(cmd, &options.Coordinator, &options.Manifests)
+	cmd.Flags().StringVar(&options.Out, "out", "build/lab", "folder for the reports")
+
+	return cmd
+}
+
+func addCoordinatorFlags(cmd *cobra.Command, binary, manifests *string) {
+	cmd.Flags().StringVar(binary, "rebound-coordinator", "", "binary of the coordinator (default: rebound-coordinator beside this program)")
+	cmd.Flags().StringVar(manifests, "manifests", "cmd/rebound-coordinator/deploy/base", "folder of the coordinator's manifests")
 }
 
 func addReboundFlag(cmd *cobra.Command, path *string) {

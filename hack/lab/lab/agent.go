@@ -79,7 +79,13 @@ func (agent *Agent) install(node *Node) error {
 	root := node.config.Root
 	node.config.Images = map[string]hollow.Program{agentImage: {Binary: agent.Binary, Root: string(root)}}
 
-	if err = node.writeKubeconfig(filepath.Join(string(root), on.Kubeconfig)); err != nil {
+	node.reboundKubeconfig = filepath.Join(string(root), on.Kubeconfig)
+
+	if node.proxy != nil && node.reboundKubeconfig == root.Kubeconfig() {
+		return fmt.Errorf("no proxy for the agent alone on %s: it has the kubelet's kubeconfig", agent.Platform)
+	}
+
+	if err = node.writeKubeconfig(node.reboundKubeconfig, node.server()); err != nil {
 		return err
 	}
 

@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/talos-rebound/rebound/hack/lab/component"
+	"github.com/talos-rebound/rebound/hack/lab/internal/apiproxy"
 	"github.com/talos-rebound/rebound/hack/lab/internal/loopback"
 )
 
@@ -137,6 +138,10 @@ func (lab *Lab) newChildren(ports []int, server string) map[component.Name]*chil
 			// The address of the service "kubernetes" must not be a loopback address.
 			"--endpoint-reconciler-type=none",
 			"--client-ca-file="+lab.path("ca.crt"),
+			"--requestheader-client-ca-file="+lab.path("front-proxy-ca.crt"),
+			"--requestheader-allowed-names="+frontProxy,
+			"--requestheader-username-headers="+apiproxy.UserHeader,
+			"--requestheader-group-headers="+apiproxy.GroupHeader,
 			"--authorization-mode=Node,RBAC",
 			"--enable-admission-plugins=NodeRestriction",
 			"--allow-privileged=true",
@@ -174,12 +179,7 @@ func (lab *Lab) newChildren(ports []int, server string) map[component.Name]*chil
 }
 
 // roots trusts the lab's authority.
-func (lab *Lab) roots() *x509.CertPool {
-	roots := x509.NewCertPool()
-	roots.AddCert(lab.authority.Crt)
-
-	return roots
-}
+func (lab *Lab) roots() *x509.CertPool { return lab.authority.pool() }
 
 // servingFlags are the flags that the Kubernetes components have in common.
 func (lab *Lab) servingFlags(port int) []string {

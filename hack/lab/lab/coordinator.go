@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"os"
 	"slices"
 	"syscall"
@@ -236,31 +235,6 @@ func (coordinator *Coordinator) Leads(ctx context.Context) (bool, error) {
 	values, err := coordinator.Metrics(ctx, "leader_election_master_status")
 
 	return slices.Contains(values, 1), err
-}
-
-// Proxy returns a proxy in front of the API server, for one client, which lasts
-// as long as the lab.
-func (lab *Lab) Proxy() (*apiproxy.Proxy, error) {
-	server, err := url.Parse(lab.admin.Host)
-	if err != nil {
-		return nil, fmt.Errorf("failed to parse address of the API server: %w", err)
-	}
-
-	proxy, err := apiproxy.Listen(apiproxy.Config{
-		Server:      server,
-		Roots:       lab.roots(),
-		Certificate: lab.path("serving.crt"),
-		Key:         lab.path("serving.key"),
-	})
-	if err != nil {
-		return nil, err
-	}
-
-	lab.mu.Lock()
-	lab.proxies = append(lab.proxies, proxy)
-	lab.mu.Unlock()
-
-	return proxy, nil
 }
 
 // closeCoordinators ends the replicas, and what stands between them and the API

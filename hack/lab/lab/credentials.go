@@ -39,13 +39,17 @@ var identities = map[string][]string{
 func (lab *Lab) writeCredentials(server string) error {
 	var err error
 
-	// Kubernetes does not sign the tokens of service accounts with Ed25519, which
-	// is the default.
-	if lab.authority, err = x509.NewSelfSignedCertificateAuthority(x509.Organization("rebound-lab"), x509.ECDSA(true)); err != nil {
-		return fmt.Errorf("failed to create certificate authority: %w", err)
+	if lab.authority, err = newAuthority(lab.path("ca.crt")); err != nil {
+		return err
 	}
 
-	serving, err := lab.sign(certificateLifetime, stdx509.ExtKeyUsageServerAuth,
+	// Whoever has a certificate of this one may say who it is that asks, so it is
+	// not the one that signs for clients.
+	if lab.frontAuthority, err = newAuthority(lab.path("front-proxy-ca.crt")); err != nil {
+		return err
+	}
+
+	serving, err := lab.authority.sign(certificateLifetime, stdx509.ExtKeyUsageServerAuth,
 		x509.CommonName("rebound-lab"), x509.DNSNames([]string{"localhost"}), x509.IPAddresses([]net.IP{net.ParseIP(loopback.Address)}))
 	if err != nil {
 		return err
@@ -57,7 +61,6 @@ func (lab *Lab) writeCredentials(server string) error {
 	}
 
 	for name, content := range map[string][]byte{
-		"ca.crt":              lab.authority.CrtPEM,
 		"serving.crt":         serving.CrtPEM,
 		"serving.key":         serving.KeyPEM,
 		"service-account.key": serviceAccount.KeyPEM,
@@ -70,7 +73,7 @@ func (lab *Lab) writeCredentials(server string) error {
 	}
 
 	for name, identity := range identities {
-		pair, err := lab.signClient(certificateLifetime, identity[0], identity[1:]...)
+		pair, err := lab.authority.signClient(certificateLifetime, identity[0], identity[1:]...)
 		if err != nil {
 			return err
 		}
@@ -85,16 +88,43 @@ func (lab *Lab) writeCredentials(server string) error {
 	return nil
 }
 
-// signClient signs a client certificate: user is what the API server takes for
-// the user's name, groups for the user's groups.
-func (lab *Lab) signClient(lifetime time.Duration, user string, groups ...string) (*x509.KeyPair, error) {
-	return lab.sign(lifetime, stdx509.ExtKeyUsageClientAuth, x509.CommonName(user), x509.Organization(groups...))
+// authority signs certificates.
+type authority struct{ *x509.CertificateAuthority }
+
+// newAuthority returns one whose certificate is in the file at path.
+func newAuthority(path string) (authority, error) {
+	// Kubernetes does not sign the tokens of service accounts with Ed25519, which
+	// is the default.
+	made, err := x509.NewSelfSignedCertificateAuthority(x509.Organization("rebound-lab"), x509.ECDSA(true))
+	if err != nil {
+		return authority{}, fmt.Errorf("failed to create certificate authority: %w", err)
+	}
+
+	if err = os.WriteFile(path, made.CrtPEM, 0o600); err != nil {
+		return authority{}, fmt.Errorf("failed to write certificate of authority: %w", err)
+	}
+
+	return authority{made}, nil
 }
 
-func (lab *Lab) sign(lifetime time.Duration, usage stdx509.ExtKeyUsage, opts ...x509.Option) (*x509.KeyPair, error) {
+// pool trusts the authority.
+func (authority authority) pool() *stdx509.CertPool {
+	pool := stdx509.NewCertPool()
+	pool.AddCert(authority.Crt)
+
+	return pool
+}
+
+// signClient signs a client certificate: user is what the API server takes for
+// the user's name, groups for the user's groups.
+func (authority authority) signClient(lifetime time.Duration, user string, groups ...string) (*x509.KeyPair, error) {
+	return authority.sign(lifetime, stdx509.ExtKeyUsageClientAuth, x509.CommonName(user), x509.Organization(groups...))
+}
+
+func (authority authority) sign(lifetime time.Duration, usage stdx509.ExtKeyUsage, opts ...x509.Option) (*x509.KeyPair, error) {
 	now := time.Now()
 
-	pair, err := x509.NewKeyPair(lab.authority, append(opts,
+	pair, err := x509.NewKeyPair(authority.CertificateAuthority, append(opts,
 		x509.NotBefore(now.Add(-backdate)),
 		x509.NotAfter(now.Add(lifetime)),
 		x509.ExtKeyUsage([]stdx509.ExtKeyUsage{usage}),

@@ -26,7 +26,6 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/siderolabs/crypto/x509"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
@@ -45,7 +44,7 @@ type Lab struct {
 	flags     map[component.Name][]string
 	folder    string
 	ports     loopback.Ports
-	authority *x509.CertificateAuthority
+	authority authority
 	admin     *rest.Config
 	client    *kubernetes.Clientset
 	dynamic   *dynamic.DynamicClient
@@ -55,6 +54,8 @@ type Lab struct {
 	children  map[component.Name]*child
 	janitor   *component.Process
 	talosAPI  *talosAPI
+	// frontAuthority signs for proxies that the API server believes.
+	frontAuthority authority
 
 	mu           sync.Mutex
 	nodes        map[string]*Node

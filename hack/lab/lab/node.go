@@ -22,6 +22,7 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/talos-rebound/rebound/hack/lab/component"
+	"github.com/talos-rebound/rebound/hack/lab/internal/apiproxy"
 	"github.com/talos-rebound/rebound/hack/lab/internal/hollow"
 	"github.com/talos-rebound/rebound/hack/lab/internal/loopback"
 	"github.com/talos-rebound/rebound/hack/lab/internal/machine"
@@ -55,6 +56,10 @@ type Node struct {
 	metricsPort int
 	etcd        *machine.EtcdMember // nil for a worker
 	staticPods  []*corev1.Pod
+	proxied     bool
+	proxy       *apiproxy.Proxy // nil unless proxied
+	// reboundKubeconfig is empty if it is the kubelet's.
+	reboundKubeconfig string
 
 	// attended ends the attendance of a machine that may reboot by itself, and
 	// waits until it has ended; nil for one that was never started.
@@ -175,7 +180,11 @@ func (node *Node) install() error {
 		return err
 	}
 
-	if err = node.writeKubeconfig(root.Kubeconfig()); err != nil {
+	if err = node.writeKubeconfig(root.Kubeconfig(), node.lab.admin.Host); err != nil {
+		return err
+	}
+
+	if err = node.installProxy(); err != nil {
 		return err
 	}
 
@@ -188,8 +197,8 @@ func (node *Node) install() error {
 	return node.installStaticPods()
 }
 
-// writeKubeconfig writes the kubelet's kubeconfig.
-func (node *Node) writeKubeconfig(path string) error {
+// writeKubeconfig writes a kubeconfig with the kubelet's certificate.
+func (node *Node) writeKubeconfig(path, server string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("failed to make folder for kubeconfig: %w", err)
 	}
@@ -199,7 +208,7 @@ func (node *Node) writeKubeconfig(path string) error {
 	certificate := node.config.Root.ClientCertificate()
 	user := &clientcmdapi.AuthInfo{ClientCertificate: certificate, ClientKey: certificate}
 
-	return node.lab.writeKubeconfig(path, node.lab.admin.Host, user)
+	return node.lab.writeKubeconfig(path, server, user)
 }
 
 // Name returns the node's name.
@@ -280,7 +289,7 @@ func (node *Node) Config() (*rest.Config, error) {
 // RotateCertificate gives the kubelet a new client certificate in the way the
 // kubelet itself does it: the kubeconfig stays as it is.
 func (node *Node) RotateCertificate(lifetime time.Duration) error {
-	pair, err := node.lab.signClient(lifetime, "system:node:"+node.name, "system:nodes")
+	pair, err := node.lab.authority.signClient(lifetime, "system:node:"+node.name, "system:nodes")
 	if err != nil {
 		return err
 	}

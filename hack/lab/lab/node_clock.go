@@ -120,6 +120,3 @@ func (lab *Lab) awaitClockPolicy(ctx context.Context, name string, off time.Dura
 
 	return errors.Join(err, removeErr)
 }
-
-// forceTimeout bounds the time until a policy for admission is in force.
-const forceTimeout = 30 * time.Second

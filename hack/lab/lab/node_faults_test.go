@@ -56,7 +56,10 @@ func TestMachineHasAClockAndABootIDOfItsOwn(t *testing.T) {
 	node.HideBootID()
 	require.NoError(t, node.Start(s.ctx))
 
-	status, err := await(s.ctx, node, recoveryres.NewRecoveryStatus().Metadata(), func(status specs.RecoveryStatus) bool {
+	st, err := node.Recovery()
+	require.NoError(t, err)
+
+	status, err := lab.AwaitSpec(s.ctx, st, recoveryres.NewRecoveryStatus().Metadata(), func(status specs.RecoveryStatus) bool {
 		return status.Obstacle == "boot-unknown"
 	})
 	require.NoError(t, err)

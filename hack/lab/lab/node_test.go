@@ -35,7 +35,7 @@ func TestGracefulRebootLeavesAFailedPod(t *testing.T) {
 	// It was there for as long as the DaemonSet controller backed off, which may be
 	// no time at all: what it was like is in the audit log.
 	for _, record := range s.podDeletes() {
-		assert.Equal(t, daemonSetController, record.User)
+		assert.Equal(t, lab.DaemonSetController, record.User)
 		assert.Equal(t, corev1.PodFailed, record.Pod.Status.Phase)
 		assert.Equal(t, node.Name(), record.Pod.Spec.NodeName)
 		assert.Equal(t, "cni", metav1.GetControllerOf(record.Pod).Name)
@@ -57,12 +57,12 @@ func TestRebootRunsThroughTheStagesOfTalos(t *testing.T) {
 	require.NoError(t, err)
 	assert.WithinDuration(t, time.Now(), healthy, 10*time.Second)
 
-	_, err = await(s.ctx, node, runtime.NewMachineStatus().Metadata(), func(status runtime.MachineStatusSpec) bool {
-		return status.Stage == runtime.MachineStageRunning
-	})
+	st, err := node.COSI()
 	require.NoError(t, err)
 
-	st, err := node.COSI()
+	_, err = lab.AwaitSpec(s.ctx, st, runtime.NewMachineStatus().Metadata(), func(status runtime.MachineStatusSpec) bool {
+		return status.Stage == runtime.MachineStageRunning
+	})
 	require.NoError(t, err)
 
 	_, err = st.WatchFor(s.ctx, k8s.NewKubeletKubeconfig(k8s.NamespaceName, k8s.KubeletKubeconfigID).Metadata(), state.WithEventTypes(state.Created))

@@ -106,7 +106,7 @@ func TestRebootTakesPodsOfEveryKind(t *testing.T) {
 
 	s.run(lab.BarePod(s.name, "bare", onNode, lab.EmptyDir()), 1)
 	s.run(lab.BarePod(s.name, "slow", onNode, lab.Grace(300)), 1)
-	s.run(lab.BarePod(s.name, "held", onNode, lab.Finalizer(holdFinalizer)), 1)
+	s.run(lab.BarePod(s.name, "held", onNode, lab.Finalizer(lab.HoldFinalizer)), 1)
 	s.run(lab.StatefulSet(s.name, "single", 1, onNode), 1)
 	s.scenario.apply("cni")
 	s.awaitReady()
@@ -118,7 +118,7 @@ func TestRebootTakesPodsOfEveryKind(t *testing.T) {
 		return r.Status.Phase == v1alpha1.PhaseCordoned && len(r.Status.BlockedBy) == 1
 	})
 	assert.Equal(t, "held", waiting.Status.BlockedBy[0].Name)
-	assert.Contains(t, waiting.Status.BlockedBy[0].Message, holdFinalizer)
+	assert.Contains(t, waiting.Status.BlockedBy[0].Message, lab.HoldFinalizer)
 
 	s.letGo("held")
 	s.awaitRebooted(node)

@@ -126,7 +126,7 @@ func TestWithoutReboundTheBackOffDoublesFromRebootToReboot(t *testing.T) {
 // node's pods.
 func backOffs(n *node) []time.Duration {
 	deletes := slices.DeleteFunc(n.podDeletes(), func(record lab.AuditRecord) bool {
-		return record.User != daemonSetController || record.Pod.Spec.NodeName != n.Name()
+		return record.User != lab.DaemonSetController || record.Pod.Spec.NodeName != n.Name()
 	})
 
 	gaps := make([]time.Duration, max(0, len(deletes)-1))
@@ -321,12 +321,12 @@ func TestPodHeldByAFinalizerBlocksTheRecoveryUntilItIsLetGo(t *testing.T) {
 	status := node.awaitPhase(specs.PhaseDegraded)
 	assert.Equal(t, 1, status.Counts.Blocked)
 	assert.Contains(t, status.Message, s.name+"/storage: cannot delete "+held.Name)
-	assert.Contains(t, status.Message, holdFinalizer)
+	assert.Contains(t, status.Message, lab.HoldFinalizer)
 
 	record := node.records()["storage"]
 	assert.Equal(t, specs.DaemonSetPhaseBlocked, record.Phase)
 	assert.Equal(t, held.Name, record.FailedPod)
-	assert.Contains(t, record.LastError, holdFinalizer)
+	assert.Contains(t, record.LastError, lab.HoldFinalizer)
 
 	letGo()
 

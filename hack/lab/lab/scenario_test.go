@@ -12,20 +12,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cosi-project/runtime/pkg/resource"
-	"github.com/cosi-project/runtime/pkg/safe"
 	"github.com/cosi-project/runtime/pkg/state"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
-	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
 
 	"github.com/talos-rebound/rebound/hack/lab/lab"
 	recoveryres "github.com/talos-rebound/rebound/pkg/resources/recovery"
@@ -39,12 +33,6 @@ const (
 	// backInService is the promise: a DaemonSet pod is Ready so soon after the
 	// kubelet is healthy, however often the node has been rebooted.
 	backInService = 10 * time.Second
-
-	// holdFinalizer keeps a recovery from ending for as long as a test needs it
-	// open.
-	holdFinalizer = "lab.test/hold"
-
-	daemonSetController = "system:serviceaccount:kube-system:daemon-set-controller"
 )
 
 // scenario is what a test has to itself in a lab that it may share: nodes, and
@@ -199,105 +187,23 @@ func (s *scenario) podDeletes() []lab.AuditRecord {
 
 // hold keeps the pod, once it is deleted, until what is returned is called.
 func (s *scenario) hold(pod corev1.Pod) (letGo func()) {
-	patch := func(finalizers string) {
-		_, err := s.cluster.Client().CoreV1().Pods(pod.Namespace).Patch(s.ctx, pod.Name, types.MergePatchType,
-			[]byte(`{"metadata":{"finalizers":`+finalizers+`}}`), metav1.PatchOptions{})
-		require.NoError(s.t, err)
-	}
+	require.NoError(s.t, s.cluster.HoldPod(s.ctx, &pod))
 
-	patch(`["` + holdFinalizer + `"]`)
-
-	return func() { patch("null") }
+	return func() { require.NoError(s.t, s.cluster.ReleasePod(s.ctx, &pod)) }
 }
 
-// suspendBackOff makes the DaemonSet controller act as if its back-off for the
-// namespace's DaemonSets never ended: it creates pods and deletes none. After
-// some ten reboots in a row that is what it does for a quarter of an hour.
-//
-// There must be a pod in the namespace soon, by which to see that this is so.
-func (s *scenario) suspendBackOff() {
-	policies := s.cluster.Client().AdmissionregistrationV1()
-
-	_, err := policies.ValidatingAdmissionPolicies().Create(s.ctx, &admissionv1.ValidatingAdmissionPolicy{
-		ObjectMeta: metav1.ObjectMeta{Name: s.name},
-		Spec: admissionv1.ValidatingAdmissionPolicySpec{
-			MatchConstraints: &admissionv1.MatchResources{
-				ResourceRules: []admissionv1.NamedRuleWithOperations{{RuleWithOperations: deletesOfPods()}},
-			},
-			Validations: []admissionv1.Validation{{
-				Expression: fmt.Sprintf("request.userInfo.username != %q", daemonSetController),
-				Message:    "back-off",
-			}},
-		},
-	}, metav1.CreateOptions{})
-	require.NoError(s.t, err)
-
-	_, err = policies.ValidatingAdmissionPolicyBindings().Create(s.ctx, &admissionv1.ValidatingAdmissionPolicyBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: s.name},
-		Spec: admissionv1.ValidatingAdmissionPolicyBindingSpec{
-			PolicyName:        s.name,
-			ValidationActions: []admissionv1.ValidationAction{admissionv1.Deny},
-			MatchResources:    &admissionv1.MatchResources{NamespaceSelector: s.namespaceSelector()},
-		},
-	}, metav1.CreateOptions{})
-	require.NoError(s.t, err)
-
-	config := s.cluster.Config()
-	config.Impersonate = rest.ImpersonationConfig{UserName: daemonSetController}
-
-	controller, err := kubernetes.NewForConfig(config)
-	require.NoError(s.t, err)
-
-	// The API server does not say when a policy is in force.
-	require.Eventually(s.t, func() bool {
-		pods := s.pods()
-		if len(pods) == 0 {
-			return false
-		}
-
-		err := controller.CoreV1().Pods(s.name).Delete(s.ctx, pods[0].Name, metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}})
-
-		return apierrors.IsInvalid(err) || apierrors.IsForbidden(err)
-	}, 30*time.Second, 100*time.Millisecond, "the DaemonSet controller may still delete pods")
-}
-
-// deletesOfPods is what the back-off and webhooks are about.
-func deletesOfPods() admissionv1.RuleWithOperations {
-	return admissionv1.RuleWithOperations{
-		Operations: []admissionv1.OperationType{admissionv1.Delete},
-		Rule:       admissionv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"pods"}},
-	}
-}
-
-func (s *scenario) namespaceSelector() *metav1.LabelSelector {
-	return &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: s.name}}
-}
-
-// await waits until what a node says about itself is as wanted, and returns it,
-// or what was seen last.
-func await[S any](ctx context.Context, node *node, pointer resource.Pointer, wanted func(S) bool) (last S, err error) {
-	st, err := node.Recovery()
-	if err != nil {
-		return last, err
-	}
-
-	_, err = st.WatchFor(ctx, pointer, state.WithCondition(func(res resource.Resource) (bool, error) {
-		typed, ok := res.(interface{ TypedSpec() *S })
-		if !ok {
-			return false, nil
-		}
-
-		last = *typed.TypedSpec()
-
-		return wanted(last), nil
-	}))
-
-	return last, err
-}
+// suspendBackOff makes the DaemonSet controller create pods of the namespace and
+// delete none, see lab.SuspendBackOff.
+func (s *scenario) suspendBackOff() { require.NoError(s.t, s.cluster.SuspendBackOff(s.ctx, s.name)) }
 
 // watchStatus waits until the node's recovery, in the present boot, is as wanted.
 func (n *node) watchStatus(ctx context.Context, wanted func(specs.RecoveryStatus) bool) (specs.RecoveryStatus, error) {
-	return await(ctx, n, recoveryres.NewRecoveryStatus().Metadata(), func(status specs.RecoveryStatus) bool {
+	st, err := n.Recovery()
+	if err != nil {
+		return specs.RecoveryStatus{}, err
+	}
+
+	return lab.AwaitSpec(ctx, st, recoveryres.NewRecoveryStatus().Metadata(), func(status specs.RecoveryStatus) bool {
 		return status.BootID == n.BootID() && wanted(status)
 	})
 }
@@ -316,7 +222,10 @@ func (n *node) awaitPhase(phase specs.Phase) specs.RecoveryStatus {
 
 // awaitRecord waits until the recovery of the DaemonSet on the node is as wanted.
 func (n *node) awaitRecord(daemonSet string, wanted func(specs.DaemonSetRecovery) bool) specs.DaemonSetRecovery {
-	record, err := await(n.ctx, n, recoveryres.NewDaemonSetRecovery(n.scenario.name+"/"+daemonSet).Metadata(), wanted)
+	st, err := n.Recovery()
+	require.NoError(n.t, err)
+
+	record, err := lab.AwaitSpec(n.ctx, st, recoveryres.NewDaemonSetRecovery(n.scenario.name+"/"+daemonSet).Metadata(), wanted)
 	require.NoError(n.t, err, "the recovery of DaemonSet %q on node %q: last seen %+v", daemonSet, n.Name(), record)
 
 	return record
@@ -327,13 +236,13 @@ func (n *node) records() map[string]specs.DaemonSetRecovery {
 	st, err := n.Recovery()
 	require.NoError(n.t, err)
 
-	list, err := safe.StateListAll[*recoveryres.DaemonSetRecovery](n.ctx, st)
+	all, err := lab.ListDaemonSets(n.ctx, st)
 	require.NoError(n.t, err)
 
 	found := map[string]specs.DaemonSetRecovery{}
 
-	for item := range list.All() {
-		found[strings.TrimPrefix(item.Metadata().ID(), n.scenario.name+"/")] = *item.TypedSpec()
+	for id, record := range all {
+		found[strings.TrimPrefix(id, n.scenario.name+"/")] = record
 	}
 
 	return found

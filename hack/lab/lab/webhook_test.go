@@ -19,6 +19,7 @@ import (
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/talos-rebound/rebound/hack/lab/lab"
 	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
 )
 
@@ -89,9 +90,9 @@ func (s *scenario) addWebhook(webhook admissionv1.ValidatingWebhook) (remove fun
 	webhook.Name = "guard.lab.test"
 	webhook.SideEffects = new(admissionv1.SideEffectClassNone)
 	webhook.AdmissionReviewVersions = []string{"v1"}
-	webhook.NamespaceSelector = s.namespaceSelector()
+	webhook.NamespaceSelector = lab.NamespaceSelector(s.name)
 	webhook.MatchConditions = []admissionv1.MatchCondition{{Name: "nodes", Expression: `request.userInfo.groups.exists(g, g == "system:nodes")`}}
-	webhook.Rules = []admissionv1.RuleWithOperations{deletesOfPods()}
+	webhook.Rules = []admissionv1.RuleWithOperations{lab.DeletesOfPods()}
 
 	webhooks := s.cluster.Client().AdmissionregistrationV1().ValidatingWebhookConfigurations()
 

@@ -7,11 +7,14 @@ package apiproxy
 import (
 	"net"
 	"sync"
+	"sync/atomic"
 )
 
 // listener knows its connections, and can break them.
 type listener struct {
 	net.Listener
+
+	refused atomic.Int64
 
 	mu     sync.Mutex
 	broken bool
@@ -55,6 +58,7 @@ func (listener *listener) admit(inner net.Conn) (net.Conn, bool) {
 	defer listener.mu.Unlock()
 
 	if listener.broken {
+		listener.refused.Add(1)
 		inner.Close() //nolint:errcheck // nothing was said yet
 
 		return nil, false

@@ -6,13 +6,13 @@
 // their traffic what networks do: it is slow, it breaks, it goes silent, and it
 // delivers requests long after their sender has given up on them.
 //
-// It ends TLS on both sides, so a client has to show who it is with a token: a
-// client certificate would stop here. It is no general proxy.
+// It ends TLS on both sides. A token passes through; a client certificate does
+// not, and so the proxy can be one that the API server believes when it says who
+// its client is (see Front). It is no general proxy.
 package apiproxy
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -23,6 +23,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -33,6 +34,9 @@ type Config struct {
 	Roots  *x509.CertPool
 	// Certificate and Key are the paths of what the proxy shows to its client.
 	Certificate, Key string
+	// Front makes it tell the API server whose certificate its client has shown; nil
+	// for clients with tokens.
+	Front *Front
 }
 
 // Proxy passes everything on until it is told otherwise. Its methods may be
@@ -47,6 +51,8 @@ type Proxy struct {
 	// closing ends the requests that nobody waits for any more.
 	closing context.Context
 	end     context.CancelFunc
+
+	requests atomic.Int64
 
 	mu      sync.Mutex
 	latency time.Duration
@@ -64,7 +70,7 @@ func Listen(config Config) (*Proxy, error) {
 
 	silent := log.New(io.Discard, "", 0)
 	transport := &http.Transport{
-		TLSClientConfig:   &tls.Config{RootCAs: config.Roots, MinVersion: tls.VersionTLS12},
+		TLSClientConfig:   config.Front.client(config.Roots),
 		ForceAttemptHTTP2: true,
 	}
 
@@ -73,7 +79,10 @@ func Listen(config Config) (*Proxy, error) {
 		transport: transport,
 		open:      make(chan struct{}),
 		forward: &httputil.ReverseProxy{
-			Rewrite:       func(request *httputil.ProxyRequest) { request.SetURL(config.Server) },
+			Rewrite: func(request *httputil.ProxyRequest) {
+				request.SetURL(config.Server)
+				config.Front.introduce(request)
+			},
 			Transport:     transport,
 			FlushInterval: -1, // an event of a watch must not wait for the next one
 			ErrorLog:      silent,
@@ -82,7 +91,7 @@ func Listen(config Config) (*Proxy, error) {
 	proxy.closing, proxy.end = context.WithCancel(context.Background())
 	close(proxy.open)
 
-	proxy.server = &http.Server{Handler: proxy, ErrorLog: silent, ReadHeaderTimeout: time.Minute}
+	proxy.server = &http.Server{Handler: proxy, ErrorLog: silent, ReadHeaderTimeout: time.Minute, TLSConfig: config.Front.serving()}
 
 	proxy.serving.Go(func() {
 		// It returns when the proxy is closed.
@@ -94,6 +103,10 @@ func Listen(config Config) (*Proxy, error) {
 
 // URL is where the client finds the proxy.
 func (proxy *Proxy) URL() string { return "https://" + proxy.listener.Addr().String() }
+
+// Requests is how often the client has asked for something: the requests that
+// have come, whatever became of them, and the connections that were refused.
+func (proxy *Proxy) Requests() int { return int(proxy.requests.Load() + proxy.listener.refused.Load()) }
 
 // SetLatency delays every request by d before it is passed on; 0 does not.
 func (proxy *Proxy) SetLatency(d time.Duration) {
@@ -157,6 +170,8 @@ func (proxy *Proxy) Close() error {
 func (proxy *Proxy) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	proxy.serving.Add(1)
 	defer proxy.serving.Done()
+
+	proxy.requests.Add(1)
 
 	proxy.mu.Lock()
 	latency, hold := proxy.latency, proxy.hold

@@ -263,7 +263,7 @@ func (machine *machine) boot(ctx context.Context) error {
 		return err
 	}
 
-	kubeconfig := host.Kubeconfig{State: machine.state, Path: config.Root.Kubeconfig(), Period: kubeconfigPeriod, Logger: machine.logger}
+	kubeconfig := host.Kubeconfig{State: machine.state, Path: config.Rebound.kubeconfig(config.Root), Period: kubeconfigPeriod, Logger: machine.logger}
 	machine.watchers.Go(func() { kubeconfig.Watch(ctx) })
 
 	if err := machine.state.SetNodename(ctx, config.Name); err != nil {

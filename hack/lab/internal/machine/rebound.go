@@ -5,6 +5,7 @@
 package machine
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"time"
@@ -28,6 +29,17 @@ type Rebound struct {
 	ReportsOnNode bool `json:"reportsOnNode,omitempty"`
 	// Panics are the moments at which the recovery controller panics.
 	Panics []Moment `json:"panics,omitempty"`
+	// Kubeconfig is the path of a kubeconfig of its own; empty for the kubelet's.
+	Kubeconfig string `json:"kubeconfig,omitempty"`
+}
+
+// kubeconfig returns the path of the kubeconfig that rebound is to use.
+func (rebound *Rebound) kubeconfig(root Root) string {
+	if rebound == nil {
+		return root.Kubeconfig()
+	}
+
+	return cmp.Or(rebound.Kubeconfig, root.Kubeconfig())
 }
 
 // controllers returns rebound's controllers as machined would construct them,
@@ -38,7 +50,7 @@ func (rebound *Rebound) controllers(root Root, clock clock) ([]controller.Contro
 	}
 
 	opts := []reboundctrl.Option{
-		reboundctrl.WithKubeconfigPath(root.Kubeconfig()),
+		reboundctrl.WithKubeconfigPath(rebound.kubeconfig(root)),
 		reboundctrl.WithBootIDPath(root.BootID()),
 		reboundctrl.WithBootTime(clock.bootTime),
 		reboundctrl.WithClock(clock.now),
@@ -69,7 +81,7 @@ func (rebound *Rebound) panicking(root Root, opts []reboundctrl.Option) ([]contr
 	panicker := &panicker{moments: rebound.Panics}
 
 	controllers, err := reboundctrl.Controllers(append(opts, reboundctrl.WithClientConfig(func() (*rest.Config, error) {
-		config, err := clientcmd.BuildConfigFromFlags("", root.Kubeconfig())
+		config, err := clientcmd.BuildConfigFromFlags("", rebound.kubeconfig(root))
 		if err != nil {
 			return nil, fmt.Errorf("failed to load kubelet kubeconfig: %w", err)
 		}

@@ -1,0 +1,117 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package faults
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"text/tabwriter"
+
+	"github.com/talos-rebound/rebound/hack/lab/internal/show"
+)
+
+// Options are what a run of the matrix may be given.
+type Options struct {
+	// Only is a regular expression for the names of the rows to play; empty for all.
+	Only string
+	// Quick plays the smaller set, List none.
+	Quick, List bool
+	// Out is the folder for the reports. It is created if need be.
+	Out string
+	// Rebound and Coordinator are binaries; those beside the running program if they
+	// are empty. Manifests is the folder of the coordinator's manifests.
+	Rebound, Coordinator, Manifests string
+}
+
+// Run plays the matrix and writes progress and results to w. The error says how
+// many rows have failed; the reports are written in that case too. A run that is
+// interrupted reports nothing.
+func Run(ctx context.Context, options Options, w io.Writer) error {
+	rows, err := options.choose(Rows())
+	if err != nil {
+		return err
+	}
+
+	if options.List {
+		return list(w, rows)
+	}
+
+	programs := Programs{Manifests: options.Manifests}
+
+	if programs.Rebound, err = show.FindProgram(options.Rebound, "rebound"); err != nil {
+		return err
+	}
+
+	if programs.Coordinator, err = show.FindProgram(options.Coordinator, "rebound-coordinator"); err != nil {
+		return err
+	}
+
+	// A folder that cannot be written to is better known before than after.
+	if err = show.OpenFolder(options.Out); err != nil {
+		return err
+	}
+
+	log := show.NewLog(w)
+	log.Say("playing %d rows on Kubernetes %s", len(rows), show.KubernetesVersion())
+
+	done := 0
+	runner := &Runner{Programs: programs, Ended: func(result Result) {
+		done++
+		log.Say("%3d/%d  %-6s %s", done, len(rows), result.verdict(), result.Name)
+	}}
+
+	report := &Report{Rows: runner.Run(ctx, rows)}
+
+	if ctx.Err() != nil {
+		return errors.New("interrupted, nothing was reported")
+	}
+
+	if err := errors.Join(report.write(options.Out), report.WriteTable(w)); err != nil {
+		return err
+	}
+
+	fmt.Fprintf(w, "\nreports: %s\n         %s\n", filepath.Join(options.Out, jsonFile), filepath.Join(options.Out, htmlFile))
+
+	return report.Check()
+}
+
+// choose returns the rows that are asked for.
+func (options *Options) choose(rows []Row) ([]Row, error) {
+	only, err := regexp.Compile(options.Only)
+	if err != nil {
+		return nil, fmt.Errorf("--only is no regular expression: %w", err)
+	}
+
+	rows = slices.DeleteFunc(rows, func(row Row) bool {
+		return options.Quick && !row.Quick || !only.MatchString(row.Name)
+	})
+
+	if len(rows) == 0 {
+		return nil, fmt.Errorf("no row has a name that matches %q", options.Only)
+	}
+
+	return rows, nil
+}
+
+// list writes what there is.
+func list(w io.Writer, rows []Row) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "half\trow\tfault\twhen\tfor how long\texpected")
+
+	for _, row := range rows {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", row.Half, row.Name, row.Fault, row.When, row.Lasts, row.Expected())
+	}
+
+	if err := table.Flush(); err != nil {
+		return fmt.Errorf("failed to write list: %w", err)
+	}
+
+	return nil
+}

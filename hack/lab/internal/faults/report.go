@@ -1,0 +1,156 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package faults
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"io"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"github.com/talos-rebound/rebound/hack/lab/internal/show"
+)
+
+// The files of a report.
+const (
+	jsonFile = "faults.json"
+	htmlFile = "faults.html"
+)
+
+// Result is what became of a row. All but Requests and Seconds is the same in
+// every run that has the same outcome.
+type Result struct {
+	Name     string `json:"name"`
+	Half     Half   `json:"half"`
+	Fault    string `json:"fault"`
+	When     string `json:"when"`
+	Lasts    string `json:"lasts"`
+	Expected string `json:"expected"`
+	Seen     string `json:"seen"`
+	// Requests is how many rebound has sent, and Bound how many it might.
+	Requests int     `json:"requests"`
+	Bound    int     `json:"bound"`
+	Seconds  float64 `json:"seconds"`
+	Passed   bool    `json:"passed"`
+}
+
+// Report is what faults.json has.
+type Report struct {
+	Rows []Result `json:"rows"`
+}
+
+// Failed returns the rows that have failed.
+func (report *Report) Failed() []Result {
+	return slices.DeleteFunc(slices.Clone(report.Rows), func(result Result) bool { return result.Passed })
+}
+
+// Check says whether a row has failed.
+func (report *Report) Check() error {
+	if failed := len(report.Failed()); failed > 0 {
+		return fmt.Errorf("%d of %d rows failed", failed, len(report.Rows))
+	}
+
+	return nil
+}
+
+// JSON returns the report as faults.json has it.
+func (report *Report) JSON() ([]byte, error) {
+	var text bytes.Buffer
+
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+
+	if err := encoder.Encode(report); err != nil {
+		return nil, fmt.Errorf("failed to encode report: %w", err)
+	}
+
+	return text.Bytes(), nil
+}
+
+//go:embed page.html
+var pageText string
+
+var pageTemplate = template.Must(template.New("page").Parse(pageText))
+
+// Page returns the report as one page that needs nothing else.
+func (report *Report) Page() ([]byte, error) {
+	var page bytes.Buffer
+
+	err := pageTemplate.Execute(&page, map[string]any{
+		"Style":             show.PageStyle(),
+		"KubernetesVersion": show.KubernetesVersion(),
+		"Date":              time.Now().Format("2 January 2006"),
+		"Err":               report.Check(),
+		"Count":             len(report.Rows),
+		"Halves": []struct {
+			Title string
+			Rows  []Result
+		}{
+			{"Recovery", report.half(Recovery)},
+			{"Reboots", report.half(Reboots)},
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("failed to write page: %w", err)
+	}
+
+	return page.Bytes(), nil
+}
+
+func (report *Report) half(half Half) []Result {
+	return slices.DeleteFunc(slices.Clone(report.Rows), func(result Result) bool { return result.Half != half })
+}
+
+// write writes every form of the report to the folder.
+func (report *Report) write(folder string) error {
+	text, err := report.JSON()
+	if err != nil {
+		return err
+	}
+
+	page, err := report.Page()
+	if err != nil {
+		return err
+	}
+
+	return show.WriteReports(folder, map[string][]byte{jsonFile: text, htmlFile: page})
+}
+
+// WriteTable writes the report for a terminal: all rows, and what was expected of
+// those that have failed.
+func (report *Report) WriteTable(w io.Writer) error {
+	fmt.Fprintln(w)
+
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "\thalf\trequests\tseconds\trow")
+
+	for _, result := range report.Rows {
+		fmt.Fprintf(table, "%s\t%s\t%d/%d\t%.0f\t%s\n", result.verdict(), result.Half, result.Requests, result.Bound, result.Seconds, result.Name)
+	}
+
+	if err := table.Flush(); err != nil {
+		return fmt.Errorf("failed to write table: %w", err)
+	}
+
+	for _, result := range report.Failed() {
+		fmt.Fprintf(w, "\n%s\n  expected: %s\n  seen:     %s\n", result.Name, result.Expected, result.Seen)
+	}
+
+	return nil
+}
+
+func (result *Result) verdict() string {
+	if result.Passed {
+		return "ok"
+	}
+
+	return "FAILED"
+}
