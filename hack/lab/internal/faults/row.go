@@ -97,6 +97,12 @@ func Rows() []Row { return slices.Concat(recoveryRows(), rebootRows()) }
 func recoveryRows() []Row {
 	return of(Recovery,
 		serverRows(),
+		clockRows(),
+		machineRows(),
+		interruptionRows(),
+		kubeletRows(),
+		podRows(),
+		daemonSetRows(),
 	)
 }
 
