@@ -61,6 +61,9 @@ type Node struct {
 	// reboundKubeconfig is empty if it is the kubelet's.
 	reboundKubeconfig string
 
+	// clockOff is what SetClock was last told.
+	clockOff time.Duration
+
 	// attended ends the attendance of a machine that may reboot by itself, and
 	// waits until it has ended; nil for one that was never started.
 	attended func()

@@ -24,15 +24,25 @@ import (
 // a policy for admission changes the time at which it says that a pod started,
 // which it says once. Its other times stay, and so do those of an agent.
 //
-// It returns when the policy is in force, which takes a second or two.
+// For the second or two that a policy takes to be in force, the clock of the
+// kubelet is ahead of that of rebound and not behind it: no pod must seem to have
+// waited for an hour that never was. It returns when both are set.
 func (node *Node) SetClock(ctx context.Context, off time.Duration) error {
-	if err := node.config.Root.SetClock(off); err != nil {
-		return fmt.Errorf("failed to set clock of node %q: %w", node.name, err)
+	setKubelet := func() error { return node.moveStartTimes(ctx, off) }
+	setRebound := func() error { return node.config.Root.SetClock(off) }
+
+	first, second := setRebound, setKubelet
+	if off > node.clockOff {
+		first, second = setKubelet, setRebound
 	}
 
-	if err := node.moveStartTimes(ctx, off); err != nil {
-		return fmt.Errorf("failed to set clock of the kubelet of node %q: %w", node.name, err)
+	for _, set := range []func() error{first, second} {
+		if err := set(); err != nil {
+			return fmt.Errorf("failed to set clock of node %q: %w", node.name, err)
+		}
 	}
+
+	node.clockOff = off
 
 	return nil
 }

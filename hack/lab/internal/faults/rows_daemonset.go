@@ -36,7 +36,7 @@ func daemonSetRows() []Row {
 			Name: "a DaemonSet is recreated with the same name", Fault: "the DaemonSet has another UID", When: "while its Failed pod is held", Lasts: "for ever",
 			Phase: "degraded", Message: held, End: oneBack, Requests: 40,
 			Play: func(s *Stage) (string, error) {
-				node, daemonSet, letGo := s.heldInTheMiddle()
+				node, daemonSet, letGo := s.heldInTheMiddle(true)
 				s.deleteDaemonSet(daemonSet, metav1.DeletePropagationBackground)
 				s.Check(s.Apply("proxy").UID != daemonSet.UID, "it is the same DaemonSet")
 				letGo()
@@ -46,16 +46,22 @@ func daemonSetRows() []Row {
 		},
 		{
 			Name: "a DaemonSet is updated in the middle", Fault: "a rolling update", When: "while its Failed pod is held", Lasts: "for ever",
-			Phase: "degraded", Message: held, End: oneBack + " and of the new revision", Requests: 40,
+			Phase: "degraded", Message: held, End: "recovered (DaemonSets: 1 recovered), and all pods are Ready and of the new revision", Requests: 40,
 			Play: func(s *Stage) (string, error) {
-				node, _, letGo := s.heldInTheMiddle()
+				// An update deletes pods, which a suspended back-off does not allow.
+				node, _, letGo := s.heldInTheMiddle(false)
 				updated := s.Apply("proxy", lab.Annotations(map[string]string{revision: "2"}))
 				letGo()
 
-				end := node.End()
-				s.Await("the pod is of the new revision", func() bool { return node.Pod(updated).Annotations[revision] == "2" })
+				status := node.AwaitPhase(specs.PhaseRecovered)
 
-				return end + " and of the new revision", nil
+				s.Await("the pods are of the new revision", func() bool {
+					pods := s.Pods()
+
+					return len(pods) == 1 && metav1.IsControlledBy(&pods[0], updated) && pods[0].Annotations[revision] == "2" && isPodReady(&pods[0])
+				})
+
+				return phaseName(status.Phase) + " (" + s.Plain(status.Message) + "), and all pods are Ready and of the new revision", nil
 			},
 		},
 		{
@@ -81,22 +87,21 @@ func daemonSetRows() []Row {
 }
 
 // heldInTheMiddle is a node that has booted, with a recovery that waits for a
-// pod until letGo is called.
-func (s *Stage) heldInTheMiddle() (node *Node, daemonSet *appsv1.DaemonSet, letGo func()) {
+// pod until letGo is called. If the back-off is suspended, rebound alone has
+// deleted it.
+func (s *Stage) heldInTheMiddle(suspended bool) (node *Node, daemonSet *appsv1.DaemonSet, letGo func()) {
 	node = s.AddNode("", s.Rebound())
 	daemonSet = s.Apply("proxy")
 	s.AwaitReady()
-	s.SuspendBackOff()
+
+	if suspended {
+		s.SuspendBackOff()
+	}
 
 	letGo = s.Hold(node.Pod(daemonSet))
 
 	must(node.Reboot(s.ctx))
-
-	if s.Row.Message == held {
-		node.AwaitFault()
-	} else {
-		node.AwaitPhase(specs.PhaseDegraded)
-	}
+	node.AwaitFault()
 
 	return node, daemonSet, letGo
 }

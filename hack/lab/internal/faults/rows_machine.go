@@ -5,6 +5,7 @@
 package faults
 
 import (
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -70,7 +71,7 @@ func playBootID(s *Stage) (string, error) {
 // playPanics has pods to delete, of which one's answer is lost, and pods that are
 // rejected for ever.
 func playPanics(s *Stage) (string, error) {
-	node := s.AddNode("", s.Rebound(lab.RejectionCap(rejectionCap)))
+	node := s.AddNode("", lab.WithRebound(lab.RejectionCap(rejectionCap)))
 	s.Apply("cni")
 	s.Apply("proxy")
 	s.AwaitReady()
@@ -126,20 +127,22 @@ func playCancelledShutdown(s *Stage) (string, error) {
 	node.AwaitFault()
 	s.Check(len(node.Deletes()) == before, "rebound has deleted a pod in a shutdown")
 	must(node.CancelShutdown())
-	must1(node.AwaitObject(s.ctx, func(object *corev1.Node) bool { return isReady(object) }))
+	must1(node.AwaitObject(s.ctx, isReady))
 	letGo()
 
 	return node.End(), nil
 }
 
 func isReady(node *corev1.Node) bool {
-	for _, condition := range node.Status.Conditions {
-		if condition.Type == corev1.NodeReady {
-			return condition.Status == corev1.ConditionTrue
-		}
-	}
+	return slices.ContainsFunc(node.Status.Conditions, func(condition corev1.NodeCondition) bool {
+		return condition.Type == corev1.NodeReady && condition.Status == corev1.ConditionTrue
+	})
+}
 
-	return false
+func isPodReady(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Status.Conditions, func(condition corev1.PodCondition) bool {
+		return condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue
+	})
 }
 
 const (

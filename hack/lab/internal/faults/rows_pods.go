@@ -11,7 +11,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
-	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
 
 	"github.com/talos-rebound/rebound/hack/lab/lab"
 	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
@@ -83,14 +82,13 @@ func playContest(s *Stage) (string, error) {
 	s.Apply("blue", lab.HostPort(contested))
 	s.AwaitReady()
 	s.Apply("green", lab.HostPort(contested))
-	s.SuspendBackOff()
 
 	before := s.Pods()
 
 	must(node.Reboot(s.ctx))
 	s.Await("one of them has its pod Ready", func() bool {
 		return slices.ContainsFunc(s.Pods(), func(pod corev1.Pod) bool {
-			return podutil.IsPodReady(&pod) && !slices.ContainsFunc(before, func(was corev1.Pod) bool { return was.UID == pod.UID })
+			return isPodReady(&pod) && !slices.ContainsFunc(before, func(was corev1.Pod) bool { return was.UID == pod.UID })
 		})
 	})
 
