@@ -61,9 +61,9 @@ func (child *child) stop() error {
 	return child.process.Stop(stopGrace)
 }
 
-// kill ends the component at once.
+// kill ends the component at once, as a crash does.
 func (child *child) kill() error {
-	if child.process == nil {
+	if child == nil || child.process == nil {
 		return nil
 	}
 

@@ -105,6 +105,9 @@ func (lab *Lab) connect() error {
 // its back-off along.
 func (lab *Lab) StopComponent(name component.Name) error { return lab.children[name].stop() }
 
+// KillComponent ends a component of the control plane at once, as a crash does.
+func (lab *Lab) KillComponent(name component.Name) error { return lab.children[name].kill() }
+
 // StartComponent starts a component of the control plane again and waits until
 // it is ready. A scheduler that keeps running while the API server is away may
 // take a minute to notice that it is back; a new one does not.
@@ -116,6 +119,8 @@ func (lab *Lab) StartComponent(ctx context.Context, name component.Name) error {
 // etcd's two, and one for each of the others.
 func (lab *Lab) newChildren(ports []int, server string) map[component.Name]*child {
 	etcd, peer := "http://"+loopback.HostPort(ports[0]), "http://"+loopback.HostPort(ports[1])
+
+	lab.etcd = etcd
 
 	// Health is for everyone to ask: no certificate is shown.
 	trust := &tls.Config{RootCAs: lab.roots(), MinVersion: tls.VersionTLS12}

@@ -137,10 +137,14 @@ func (authority authority) sign(lifetime time.Duration, usage stdx509.ExtKeyUsag
 }
 
 func (lab *Lab) writeKubeconfig(path, server string, user *clientcmdapi.AuthInfo) error {
+	return writeKubeconfig(path, server, lab.authority.CrtPEM, user)
+}
+
+func writeKubeconfig(path, server string, authority []byte, user *clientcmdapi.AuthInfo) error {
 	const name = "lab"
 
 	config := clientcmdapi.NewConfig()
-	config.Clusters[name] = &clientcmdapi.Cluster{Server: server, CertificateAuthorityData: lab.authority.CrtPEM}
+	config.Clusters[name] = &clientcmdapi.Cluster{Server: server, CertificateAuthorityData: authority}
 	config.AuthInfos[name] = user
 	config.Contexts[name] = &clientcmdapi.Context{Cluster: name, AuthInfo: name}
 	config.CurrentContext = name

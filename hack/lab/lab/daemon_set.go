@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
@@ -116,6 +117,29 @@ func MaxSurge() DaemonSetOption {
 			},
 		}
 	}
+}
+
+// ReadyCondition is the condition that pods of a DaemonSet with a ReadyGate wait
+// for.
+const ReadyCondition corev1.PodConditionType = "lab.test/ready"
+
+// ReadyGate keeps each pod from being Ready until Lab.OpenReadyGate.
+func ReadyGate() DaemonSetOption {
+	return func(daemonSet *appsv1.DaemonSet) {
+		daemonSet.Spec.Template.Spec.ReadinessGates = []corev1.PodReadinessGate{{ConditionType: ReadyCondition}}
+	}
+}
+
+// OpenReadyGate lets the pod of a DaemonSet with a ReadyGate be Ready.
+func (lab *Lab) OpenReadyGate(ctx context.Context, pod *corev1.Pod) error {
+	patch := fmt.Appendf(nil, `{"status":{"conditions":[{"type":%q,"status":"True"}]}}`, ReadyCondition)
+
+	_, err := lab.client.CoreV1().Pods(pod.Namespace).Patch(ctx, pod.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
+	if err != nil {
+		return fmt.Errorf("failed to set condition of pod %q: %w", pod.Name, err)
+	}
+
+	return nil
 }
 
 // Annotations annotates the pods.

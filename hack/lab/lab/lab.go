@@ -53,6 +53,8 @@ type Lab struct {
 	scheme    *runtime.Scheme
 	children  map[component.Name]*child
 	janitor   *component.Process
+	// etcd is the URL of etcd.
+	etcd string
 	talosAPI  *talosAPI
 	// frontAuthority signs for proxies that the API server believes.
 	frontAuthority authority

@@ -56,7 +56,9 @@ type Node struct {
 	metricsPort int
 	etcd        *machine.EtcdMember // nil for a worker
 	staticPods  []*corev1.Pod
-	proxied     bool
+	// ownKubeconfig is whether rebound has one that the kubelet does not use.
+	ownKubeconfig bool
+	proxied       bool
 	proxy       *apiproxy.Proxy // nil unless proxied
 	// reboundKubeconfig is empty if it is the kubelet's.
 	reboundKubeconfig string
@@ -188,6 +190,10 @@ func (node *Node) install() error {
 	}
 
 	if err = node.installProxy(); err != nil {
+		return err
+	}
+
+	if err = node.installKubeconfig(); err != nil {
 		return err
 	}
 

@@ -8,7 +8,6 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net/url"
-	"path/filepath"
 
 	"github.com/talos-rebound/rebound/hack/lab/internal/apiproxy"
 )
@@ -23,22 +22,12 @@ func (lab *Lab) Proxy() (*apiproxy.Proxy, error) { return lab.listenProxy(nil) }
 // WithProxy puts a proxy between rebound on the node and the API server. The
 // kubelet beside it, with the same certificate, is not behind it.
 func WithProxy() NodeOption {
-	return func(node *Node) { node.proxied = true }
+	return func(node *Node) { node.proxied, node.ownKubeconfig = true, true }
 }
 
 // Proxy returns what stands between rebound on the node and the API server; nil
 // unless the node was added WithProxy. It lasts as long as the lab.
 func (node *Node) Proxy() *apiproxy.Proxy { return node.proxy }
-
-// ReboundKubeconfig returns the path of the kubeconfig that rebound uses: the
-// kubelet's, unless there is a proxy or the agent's platform has another one.
-func (node *Node) ReboundKubeconfig() string {
-	if node.reboundKubeconfig != "" {
-		return node.reboundKubeconfig
-	}
-
-	return node.KubeconfigPath()
-}
 
 // server is the URL at which rebound on the node finds the API server.
 func (node *Node) server() string {
@@ -49,8 +38,7 @@ func (node *Node) server() string {
 	return node.lab.admin.Host
 }
 
-// installProxy starts the node's proxy, and writes the kubeconfig with which
-// rebound in machined goes through it.
+// installProxy starts the node's proxy.
 func (node *Node) installProxy() error {
 	if !node.proxied {
 		return nil
@@ -66,18 +54,9 @@ func (node *Node) installProxy() error {
 		return fmt.Errorf("failed to load certificate of proxy: %w", err)
 	}
 
-	if node.proxy, err = node.lab.listenProxy(&apiproxy.Front{Clients: node.lab.roots(), Identity: identity}); err != nil {
-		return err
-	}
+	node.proxy, err = node.lab.listenProxy(&apiproxy.Front{Clients: node.lab.roots(), Identity: identity})
 
-	if node.config.Rebound == nil {
-		return nil
-	}
-
-	node.reboundKubeconfig = filepath.Join(filepath.Dir(node.KubeconfigPath()), "kubeconfig-rebound")
-	node.config.Rebound.Kubeconfig = node.reboundKubeconfig
-
-	return node.writeKubeconfig(node.reboundKubeconfig, node.server())
+	return err
 }
 
 // listenProxy starts a proxy that ends with the lab.

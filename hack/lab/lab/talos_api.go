@@ -159,16 +159,25 @@ func (lab *Lab) RemoveNode(ctx context.Context, node *Node) error {
 		return err
 	}
 
+	if err := lab.leave(ctx, node); err != nil {
+		return err
+	}
+
+	if err := lab.client.CoreV1().Nodes().Delete(ctx, node.name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("failed to delete node %q: %w", node.name, err)
+	}
+
+	return nil
+}
+
+// leave makes the node no member of the cluster any more.
+func (lab *Lab) leave(ctx context.Context, node *Node) error {
 	lab.mu.Lock()
 	delete(lab.nodes, node.name)
 	lab.mu.Unlock()
 
 	if err := lab.talosAPI.members.Destroy(ctx, cluster.NewMember(cluster.NamespaceName, node.name).Metadata()); err != nil && !state.IsNotFoundError(err) {
 		return fmt.Errorf("failed to remove member %q: %w", node.name, err)
-	}
-
-	if err := lab.client.CoreV1().Nodes().Delete(ctx, node.name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("failed to delete node %q: %w", node.name, err)
 	}
 
 	return nil

@@ -9,20 +9,16 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"sync"
 )
 
 // hold keeps requests that are wanted until it is released.
 type hold struct {
 	wanted   func(*http.Request) bool
 	released chan struct{}
-
-	mu      sync.Mutex
-	kept    []string
-	changed chan struct{}
+	kept     *noted
 }
 
-// Writes is for Hold: whatever changes something.
+// Writes is for Hold and Inject: whatever changes something.
 func Writes(request *http.Request) bool {
 	return request.Method != http.MethodGet && request.Method != http.MethodHead
 }
@@ -31,7 +27,7 @@ func Writes(request *http.Request) bool {
 // even if their client has given them up, or is gone: what a network has taken
 // it may deliver late. It takes the place of the last Hold, which it releases.
 func (proxy *Proxy) Hold(wanted func(*http.Request) bool) {
-	proxy.exchange(&hold{wanted: wanted, released: make(chan struct{}), changed: make(chan struct{})})
+	proxy.exchange(&hold{wanted: wanted, released: make(chan struct{}), kept: newNoted()})
 }
 
 // Release passes on what is held, in no order, and holds nothing from now on.
@@ -61,18 +57,7 @@ func (proxy *Proxy) Held() []string {
 // AwaitHeld waits until what is held is as wanted. Without a Hold it waits until
 // ctx is done.
 func (proxy *Proxy) AwaitHeld(ctx context.Context, wanted func(held []string) bool) error {
-	for {
-		kept, changed := proxy.held()
-		if wanted(kept) {
-			return nil
-		}
-
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
+	return await(ctx, proxy.held, wanted)
 }
 
 func (proxy *Proxy) held() (kept []string, changed <-chan struct{}) {
@@ -84,10 +69,7 @@ func (proxy *Proxy) held() (kept []string, changed <-chan struct{}) {
 		return nil, nil
 	}
 
-	hold.mu.Lock()
-	defer hold.mu.Unlock()
-
-	return append([]string{}, hold.kept...), hold.changed
+	return hold.kept.all()
 }
 
 // keep returns the request when it is released, in a form that its client cannot
@@ -99,11 +81,7 @@ func (hold *hold) keep(closing context.Context, request *http.Request) (*http.Re
 		return nil, false
 	}
 
-	hold.mu.Lock()
-	hold.kept = append(hold.kept, request.Method+" "+request.URL.Path)
-	close(hold.changed)
-	hold.changed = make(chan struct{})
-	hold.mu.Unlock()
+	hold.kept.add(request)
 
 	select {
 	case <-hold.released:

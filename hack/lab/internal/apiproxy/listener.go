@@ -86,3 +86,13 @@ func (conn *connection) Close() error {
 
 	return conn.Conn.Close()
 }
+
+// reset closes the connection so that the client is told that it was reset, and
+// not that it has ended.
+func (conn *connection) reset() {
+	if tcp, ok := conn.Conn.(*net.TCPConn); ok {
+		tcp.SetLinger(0) //nolint:errcheck // it is closed either way
+	}
+
+	conn.Close() //nolint:errcheck // as above
+}

@@ -4,7 +4,8 @@
 
 // Package apiproxy stands between one client and the API server, and does to
 // their traffic what networks do: it is slow, it breaks, it goes silent, and it
-// delivers requests long after their sender has given up on them.
+// delivers requests long after their sender has given up on them. Of chosen
+// requests it loses, refuses, truncates or holds up the answer, see Inject.
 //
 // It ends TLS on both sides. A token passes through; a client certificate does
 // not, and so the proxy can be one that the API server believes when it says who
@@ -57,8 +58,9 @@ type Proxy struct {
 	mu      sync.Mutex
 	latency time.Duration
 	// open is closed unless nothing passes; it is replaced.
-	open chan struct{}
-	hold *hold
+	open       chan struct{}
+	hold       *hold
+	injections []*Injection
 }
 
 // Listen starts a proxy on a free port of loopback.
@@ -92,6 +94,9 @@ func Listen(config Config) (*Proxy, error) {
 	close(proxy.open)
 
 	proxy.server = &http.Server{Handler: proxy, ErrorLog: silent, ReadHeaderTimeout: time.Minute, TLSConfig: config.Front.serving()}
+	proxy.server.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
+		return context.WithValue(ctx, connectionKey{}, conn)
+	}
 
 	proxy.serving.Go(func() {
 		// It returns when the proxy is closed.
@@ -190,7 +195,7 @@ func (proxy *Proxy) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 		}
 	}
 
-	proxy.forward.ServeHTTP(&gatedWriter{ResponseWriter: w, proxy: proxy, request: request}, request)
+	proxy.handler(request).ServeHTTP(&gatedWriter{ResponseWriter: w, proxy: proxy, request: request}, request)
 }
 
 // sleep returns false if ctx ended it.

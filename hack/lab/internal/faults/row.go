@@ -96,13 +96,8 @@ func Rows() []Row { return slices.Concat(recoveryRows(), rebootRows()) }
 // recoveryRows are those of the half recovery, by theme.
 func recoveryRows() []Row {
 	return of(Recovery,
-		serverRows(),
-		clockRows(),
-		machineRows(),
-		interruptionRows(),
-		kubeletRows(),
-		podRows(),
-		daemonSetRows(),
+		serverRows(), networkRows(), answerRows(), componentRows(), refusalRows(), identityRows(), ownerRows(),
+		clockRows(), machineRows(), interruptionRows(), kubeletRows(), podRows(), daemonSetRows(),
 	)
 }
 

@@ -54,7 +54,7 @@ func clockRows() []Row {
 // middle.
 func playClock(atBoot, later time.Duration) func(*Stage) (string, error) {
 	return func(s *Stage) (string, error) {
-		node := s.left(lab.WithRebound(), lab.WithDeviceAfter(device, deviceDelay))
+		node := s.fail(lab.WithRebound(), lab.WithDeviceAfter(device, deviceDelay))
 		s.Apply("driver", lab.Requests(device))
 		node.SetClock(atBoot)
 		must(node.Start(s.ctx))

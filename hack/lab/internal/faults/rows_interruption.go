@@ -82,7 +82,7 @@ func interruptionRows() []Row {
 // step, and boots it again.
 func playInterruption(step recoveryStep, end func(*lab.Node) error) func(*Stage) (string, error) {
 	return func(s *Stage) (string, error) {
-		node := s.left(s.Rebound())
+		node := s.fail(s.Rebound())
 		left := s.Pods()[0].Name
 
 		must(node.Boot(s.ctx))

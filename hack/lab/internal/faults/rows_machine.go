@@ -52,7 +52,7 @@ func machineRows() []Row {
 }
 
 func playBootID(s *Stage) (string, error) {
-	node := s.left(s.Rebound())
+	node := s.fail(s.Rebound())
 	node.HideBootID()
 	must(node.Start(s.ctx))
 

@@ -185,6 +185,13 @@ func (s *Stage) StopComponent(name component.Name) {
 	s.Cleanup(func(ctx context.Context) error { return s.Lab.StartComponent(ctx, name) })
 }
 
+// KillComponent ends a component at once, as a crash does. It is back at the end
+// of the row at the latest.
+func (s *Stage) KillComponent(name component.Name) {
+	must(s.Lab.KillComponent(name))
+	s.Cleanup(func(ctx context.Context) error { return s.Lab.StartComponent(ctx, name) })
+}
+
 // StartComponent brings it back, and returns when it is ready.
 func (s *Stage) StartComponent(name component.Name) { must(s.Lab.StartComponent(s.ctx, name)) }
 

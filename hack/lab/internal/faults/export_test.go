@@ -1,0 +1,8 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package faults
+
+// Choose returns the rows that are asked for.
+func (options *Options) Choose(rows []Row) ([]Row, error) { return options.choose(rows) }
