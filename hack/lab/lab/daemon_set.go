@@ -16,6 +16,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/talos-rebound/rebound/hack/lab/internal/cri"
 )
 
 // image is never pulled.
@@ -70,7 +72,7 @@ func HostNetwork() DaemonSetOption {
 func InitContainer(name string) DaemonSetOption {
 	return func(daemonSet *appsv1.DaemonSet) {
 		spec := &daemonSet.Spec.Template.Spec
-		spec.InitContainers = append(spec.InitContainers, corev1.Container{Name: name, Image: image})
+		spec.InitContainers = append(spec.InitContainers, corev1.Container{Name: name, Image: cri.InitImage})
 	}
 }
 

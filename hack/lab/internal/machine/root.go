@@ -25,6 +25,17 @@ func (root Root) Kubeconfig() string { return root.path("etc", "kubernetes", "ku
 // Kubelet is the kubelet's folder.
 func (root Root) Kubelet() string { return root.path("var", "lib", "kubelet") }
 
+// KubeletConfig is the kubelet's configuration.
+func (root Root) KubeletConfig() string { return root.path("etc", "kubernetes", "kubelet.yaml") }
+
+// KubeletPID is the file with the process id of the kubelet while that runs.
+func (root Root) KubeletPID() string { return filepath.Join(root.run(), "kubelet.pid") }
+
+// RuntimeSocket is where the container runtime serves the kubelet.
+func (root Root) RuntimeSocket() string {
+	return filepath.Join(root.run(), "containerd", "containerd.sock")
+}
+
 // ClientCertificate is the kubelet's current client certificate with its key:
 // a link to a file that bears the time of its writing in its name.
 func (root Root) ClientCertificate() string {
