@@ -17,6 +17,8 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/talos-rebound/rebound/hack/lab/internal/cri"
 )
 
 // image is never pulled.
@@ -81,7 +83,7 @@ func HostPort(port int32) DaemonSetOption {
 func InitContainer(name string) DaemonSetOption {
 	return func(daemonSet *appsv1.DaemonSet) {
 		spec := &daemonSet.Spec.Template.Spec
-		spec.InitContainers = append(spec.InitContainers, corev1.Container{Name: name, Image: image})
+		spec.InitContainers = append(spec.InitContainers, corev1.Container{Name: name, Image: cri.InitImage})
 	}
 }
 

@@ -23,7 +23,6 @@ import (
 
 	"github.com/talos-rebound/rebound/hack/lab/component"
 	"github.com/talos-rebound/rebound/hack/lab/internal/apiproxy"
-	"github.com/talos-rebound/rebound/hack/lab/internal/hollow"
 	"github.com/talos-rebound/rebound/hack/lab/internal/loopback"
 	"github.com/talos-rebound/rebound/hack/lab/internal/machine"
 	"github.com/talos-rebound/rebound/internal/talosapi"
@@ -127,10 +126,10 @@ func WithLabels(labels map[string]string) NodeOption {
 func WithDeviceAfter(resource string, delay time.Duration) NodeOption {
 	return func(node *Node) {
 		if node.config.Devices == nil {
-			node.config.Devices = map[string]hollow.Device{}
+			node.config.Devices = map[string]time.Duration{}
 		}
 
-		node.config.Devices[resource] = hollow.Device{Count: 100, UsableAfter: delay}
+		node.config.Devices[resource] = delay
 	}
 }
 
@@ -452,6 +451,7 @@ func (node *Node) turnOn(ctx context.Context, off time.Duration, bootID string) 
 
 	config := node.config
 	config.BootID = bootID
+	config.Log = node.lab.log(node.logName())
 
 	path := node.lab.path(node.logName() + ".json")
 
@@ -461,7 +461,7 @@ func (node *Node) turnOn(ctx context.Context, off time.Duration, bootID string) 
 
 	var err error
 
-	node.process, err = component.Start(component.Node, node.lab.folder, node.lab.log(node.logName()), path)
+	node.process, err = component.Start(component.Node, node.lab.folder, config.Log, path)
 
 	return err
 }

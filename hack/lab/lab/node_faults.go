@@ -10,16 +10,20 @@ import (
 	"github.com/talos-rebound/rebound/hack/lab/internal/machine"
 )
 
-// HideBootID takes away what Linux has the boot id in, from the next boot on
-// until ShowBootID.
-func (node *Node) HideBootID() { node.config.HidesBootID = true }
+// HideBootID keeps rebound in machined from reading the boot id, in every boot
+// from the next one on until ShowBootID. The kubelet reads it all the same.
+func (node *Node) HideBootID() error {
+	return node.changeRebound(func(rebound *machine.Rebound) { rebound.HidesBootID = true })
+}
 
 // ShowBootID makes the id of the current boot readable, and those of the boots
 // to come.
 func (node *Node) ShowBootID() error {
-	node.config.HidesBootID = false
+	if err := node.changeRebound(func(rebound *machine.Rebound) { rebound.HidesBootID = false }); err != nil {
+		return err
+	}
 
-	if err := node.config.Root.WriteBootID(node.BootID()); err != nil {
+	if err := node.config.Root.ShowBootID(node.BootID()); err != nil {
 		return fmt.Errorf("failed to show boot id of node %q: %w", node.name, err)
 	}
 
@@ -35,12 +39,17 @@ func Moments() []Moment { return machine.Moments() }
 // PanicAt makes rebound's recovery controller in machined panic once at each of
 // the moments in every boot from the next one on; without moments it never does.
 func (node *Node) PanicAt(moments ...Moment) error {
+	return node.changeRebound(func(rebound *machine.Rebound) { rebound.Panics = moments })
+}
+
+// changeRebound changes how rebound in machined runs from the next boot on.
+func (node *Node) changeRebound(change func(*machine.Rebound)) error {
 	if node.config.Rebound == nil {
-		return fmt.Errorf("failed to make rebound panic: node %q has none in machined", node.name)
+		return fmt.Errorf("failed to change rebound in machined: node %q has none", node.name)
 	}
 
 	rebound := *node.config.Rebound
-	rebound.Panics = moments
+	change(&rebound)
 	node.config.Rebound = &rebound
 
 	return nil

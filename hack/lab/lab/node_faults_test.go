@@ -53,7 +53,7 @@ func TestMachineHasAClockAndABootIDOfItsOwn(t *testing.T) {
 
 	require.NoError(t, node.Stop(s.ctx))
 	require.NoError(t, node.SetClock(s.ctx, -time.Hour))
-	node.HideBootID()
+	require.NoError(t, node.HideBootID())
 	require.NoError(t, node.Start(s.ctx))
 
 	st, err := node.Recovery()

@@ -17,11 +17,55 @@ const (
 	// lateDeletes is how many pods are deleted until then at the most: at 0, 1, 2, 4,
 	// 8, 16, 32 and 64 s.
 	lateDeletes = 8
+
+	kubeletRestarts = 10
 )
 
 // kubeletRows are about the kubelet.
 func kubeletRows() []Row {
 	return []Row{
+		{
+			Name: "the kubelet is killed", Fault: "SIGKILL", When: "in the middle of a recovery", Lasts: "5 s, until the machine starts it again",
+			Phase: "waiting", Message: "waiting for the kubelet to run", End: oneBack, Requests: 40,
+			Play: func(s *Stage) (string, error) {
+				node, letGo := s.heldOnce()
+				must(node.KillKubelet())
+				node.AwaitFault()
+				letGo()
+
+				return node.End(), nil
+			},
+		},
+		{
+			Name: "the kubelet hangs", Fault: "SIGSTOP", When: "in the middle of a recovery", Lasts: "until its health check has failed",
+			Phase: "waiting", Message: "waiting for the kubelet to be healthy", End: oneBack, Requests: 60,
+			Play: func(s *Stage) (string, error) {
+				node, letGo := s.heldOnce()
+				must(node.FreezeKubelet())
+				node.AwaitFault()
+				letGo()
+				must(node.ThawKubelet())
+
+				return node.End(), nil
+			},
+		},
+		{
+			Name: "the kubelet is restarted ten times", Fault: "SIGKILL", When: "as soon as the node has recovered", Lasts: "ten times",
+			Phase: "waiting", Message: "waiting for the kubelet to run", End: oneBack, Requests: 150, Limit: 6 * time.Minute,
+			Play: func(s *Stage) (string, error) {
+				node := s.fail(s.Rebound())
+				must(node.Start(s.ctx))
+				node.AwaitPhase(specs.PhaseRecovered)
+
+				for range kubeletRestarts {
+					must(node.KillKubelet())
+					node.AwaitFault()
+					node.AwaitPhase(specs.PhaseRecovered)
+				}
+
+				return node.End(), nil
+			},
+		},
 		{
 			Name: "the kubelet rejects a pod for ever", Fault: "the pod asks for a sysctl that is not allowed", When: "from boot on", Lasts: "for ever",
 			Phase: "degraded", Message: "tuner: tuner-POD failed again after 10 deletes (SysctlForbidden); left to the DaemonSet controller",
@@ -58,4 +102,16 @@ func kubeletRows() []Row {
 			},
 		},
 	}
+}
+
+// heldOnce is a node whose recovery waits for the pod of its only DaemonSet until
+// letGo is called.
+func (s *Stage) heldOnce() (node *Node, letGo func()) {
+	node = s.fail(s.Rebound())
+	letGo = s.Hold(&s.Pods()[0])
+
+	must(node.Start(s.ctx))
+	node.AwaitPhase(specs.PhaseDegraded)
+
+	return node, letGo
 }

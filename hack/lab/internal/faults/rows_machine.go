@@ -53,7 +53,7 @@ func machineRows() []Row {
 
 func playBootID(s *Stage) (string, error) {
 	node := s.fail(s.Rebound())
-	node.HideBootID()
+	must(node.HideBootID())
 	must(node.Start(s.ctx))
 
 	// While it is not known, nothing can be said of this boot.

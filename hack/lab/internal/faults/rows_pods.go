@@ -58,18 +58,13 @@ func playFullNode(s *Stage) (string, error) {
 	must(group.Wait())
 	s.AwaitReady()
 	s.SuspendBackOff()
-	must(node.Stop(s.ctx))
 
-	failed := 0
-
-	for _, pod := range s.Pods() {
-		if pod.Status.Phase == corev1.PodFailed {
-			failed++
-		}
-	}
-
-	s.Check(failed == fullNode, "Failed pods: %d", failed)
-	must(node.Start(s.ctx))
+	// A machine that goes down has no time to say so of all of them.
+	must(node.BeginShutdown())
+	s.Await("all pods have failed", func() bool {
+		return !slices.ContainsFunc(s.Pods(), func(pod corev1.Pod) bool { return pod.Status.Phase != corev1.PodFailed })
+	})
+	must(node.HardReboot(s.ctx))
 
 	return node.End(), nil
 }

@@ -27,6 +27,8 @@ type Rebound struct {
 	RejectionCap *int           `json:"rejectionCap,omitempty"`
 	// ReportsOnNode makes it say on the Node object how the recovery stands.
 	ReportsOnNode bool `json:"reportsOnNode,omitempty"`
+	// HidesBootID keeps the boot id from being read until Root.ShowBootID.
+	HidesBootID bool `json:"hidesBootID,omitempty"`
 	// Panics are the moments at which the recovery controller panics.
 	Panics []Moment `json:"panics,omitempty"`
 	// Kubeconfig is the path of a kubeconfig of its own; empty for the kubelet's.
@@ -54,6 +56,10 @@ func (rebound *Rebound) controllers(root Root, clock clock) ([]controller.Contro
 		reboundctrl.WithBootIDPath(root.BootID()),
 		reboundctrl.WithBootTime(clock.bootTime),
 		reboundctrl.WithClock(clock.now),
+	}
+
+	if rebound.HidesBootID {
+		opts = append(opts, reboundctrl.WithBootIDPath(root.LateBootID()))
 	}
 
 	if rebound.SettleTime != nil {

@@ -25,6 +25,17 @@ func (root Root) Kubeconfig() string { return root.path("etc", "kubernetes", "ku
 // Kubelet is the kubelet's folder.
 func (root Root) Kubelet() string { return root.path("var", "lib", "kubelet") }
 
+// KubeletConfig is the kubelet's configuration.
+func (root Root) KubeletConfig() string { return root.path("etc", "kubernetes", "kubelet.yaml") }
+
+// KubeletPID is the file with the process id of the kubelet while that runs.
+func (root Root) KubeletPID() string { return filepath.Join(root.run(), "kubelet.pid") }
+
+// RuntimeSocket is where the container runtime serves the kubelet.
+func (root Root) RuntimeSocket() string {
+	return filepath.Join(root.run(), "containerd", "containerd.sock")
+}
+
 // ClientCertificate is the kubelet's current client certificate with its key:
 // a link to a file that bears the time of its writing in its name.
 func (root Root) ClientCertificate() string {
@@ -107,8 +118,7 @@ func (root Root) RemoveNetwork() error {
 }
 
 // boot does to the files what a boot does: it empties what lives in memory,
-// and writes the new boot's id and time. An id that is empty is nowhere to be
-// read.
+// and writes the new boot's id and time.
 func (root Root) boot(bootID string, at time.Time) error {
 	for _, folder := range []string{root.run(), root.Temp()} {
 		if err := os.RemoveAll(folder); err != nil {
@@ -122,8 +132,8 @@ func (root Root) boot(bootID string, at time.Time) error {
 		}
 	}
 
-	if err := root.WriteBootID(bootID); err != nil {
-		return err
+	if err := os.WriteFile(root.BootID(), []byte(bootID+"\n"), 0o600); err != nil {
+		return fmt.Errorf("failed to write boot id: %w", err)
 	}
 
 	if err := os.WriteFile(root.path("proc", "stat"), fmt.Appendf(nil, "btime %d\n", at.Unix()), 0o600); err != nil {
@@ -139,17 +149,13 @@ func (root Root) boot(bootID string, at time.Time) error {
 	return nil
 }
 
-// WriteBootID makes the boot id readable, and unreadable if it is empty.
-func (root Root) WriteBootID(bootID string) error {
-	if bootID == "" {
-		if err := os.Remove(root.BootID()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("failed to remove boot id: %w", err)
-		}
+// LateBootID is what rebound reads in place of BootID in a boot whose id is
+// hidden. There is no such file until ShowBootID.
+func (root Root) LateBootID() string { return filepath.Join(root.run(), "boot_id") }
 
-		return nil
-	}
-
-	if err := os.WriteFile(root.BootID(), []byte(bootID+"\n"), 0o600); err != nil {
+// ShowBootID writes what was hidden.
+func (root Root) ShowBootID(bootID string) error {
+	if err := os.WriteFile(root.LateBootID(), []byte(bootID+"\n"), 0o600); err != nil {
 		return fmt.Errorf("failed to write boot id: %w", err)
 	}
 
