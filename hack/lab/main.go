@@ -17,6 +17,8 @@
 //     For reboots there are node_comeback.go, how a machine comes back that reboots
 //     by itself; coordinator.go, the coordinator as processes; workload.go, what
 //     it drains; witness.go, what was seen of it, and reboot_rules.go, the judge.
+//     What can be wrong with a machine is in node_faults.go and node_clock.go, and
+//     with all of them in power.go.
 //   - component: the programs of a lab, all in the running binary, as processes
 //     that do not outlive it.
 //   - internal/machine: one boot of a node, the stand-in for machined, made of

@@ -58,7 +58,7 @@ type Node struct {
 	// ownKubeconfig is whether rebound has one that the kubelet does not use.
 	ownKubeconfig bool
 	proxied       bool
-	proxy       *apiproxy.Proxy // nil unless proxied
+	proxy         *apiproxy.Proxy // nil unless proxied
 	// reboundKubeconfig is empty if it is the kubelet's.
 	reboundKubeconfig string
 

@@ -129,7 +129,9 @@ func playDeleted(s *Stage) (string, error) {
 	letGo := s.Hold(node.Pod(proxy))
 
 	must(node.Reboot(s.ctx))
-	node.Await(func(status specs.RecoveryStatus) bool { return status.Counts.Blocked == 1 && status.Counts.Recovered == 1 })
+	node.Await(func(status specs.RecoveryStatus) bool {
+		return status.Counts.Blocked == 1 && status.Counts.Recovered == 1
+	})
 	s.deleteDaemonSet(proxy, metav1.DeletePropagationBackground)
 	letGo()
 	node.AwaitFault()

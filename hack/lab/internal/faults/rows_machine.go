@@ -119,7 +119,9 @@ func playCancelledShutdown(s *Stage) (string, error) {
 	letGo := s.Hold(node.Pod(storage))
 
 	must(node.Reboot(s.ctx))
-	node.Await(func(status specs.RecoveryStatus) bool { return status.Counts.Blocked == 1 && status.Counts.Recovered == 1 })
+	node.Await(func(status specs.RecoveryStatus) bool {
+		return status.Counts.Blocked == 1 && status.Counts.Recovered == 1
+	})
 
 	before := len(node.Deletes())
 
