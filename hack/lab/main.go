@@ -214,7 +214,7 @@ quarter of an hour on two processors.
 
 It writes faults.json and faults.html, and exits with 1 if a row has failed. A row
 that could not be played has failed. Without requests and seconds, faults.json is
-the same in every run with the same outcome.`,
+the same in every run that has the same outcome.`,
 		Example: `  # All rows, reports in build/lab
   lab faults
 
@@ -222,7 +222,10 @@ the same in every run with the same outcome.`,
   lab faults --list
 
   # The rows about certificates
-  lab faults --only certificate`,
+  lab faults --only certificate
+
+  # See that three runs have the same outcome
+  lab faults --times 3`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return faults.Run(cmd.Context(), options, cmd.OutOrStdout())
@@ -232,6 +235,7 @@ the same in every run with the same outcome.`,
 	cmd.Flags().StringVar(&options.Only, "only", "", "regular expression for the names of the rows to play")
 	cmd.Flags().BoolVar(&options.List, "list", false, "say what rows there are, and play none")
 	cmd.Flags().BoolVar(&options.Quick, "quick", false, "play the smaller set that the tests play")
+	cmd.Flags().IntVar(&options.Times, "times", 1, "how often to play them; it fails if a run differs from the first one")
 	addReboundFlag(cmd, &options.Rebound)
 	addCoordinatorFlags(cmd, &options.Coordinator, &options.Manifests)
 	cmd.Flags().StringVar(&options.Out, "out", "build/lab", "folder for the reports")

@@ -105,6 +105,13 @@ func (lab *Lab) connect() error {
 // its back-off along.
 func (lab *Lab) StopComponent(name component.Name) error { return lab.children[name].stop() }
 
+// Runs says whether a component of the control plane is there.
+func (lab *Lab) Runs(name component.Name) bool {
+	child := lab.children[name]
+
+	return child != nil && child.process != nil && child.process.Running()
+}
+
 // KillComponent ends a component of the control plane at once, as a crash does.
 func (lab *Lab) KillComponent(name component.Name) error { return lab.children[name].kill() }
 

@@ -6,6 +6,7 @@ package faults
 
 import (
 	"os"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -28,7 +29,7 @@ func (s *Stage) blockedOnce() (node *Node, letGo func()) {
 
 // identityRows are about who rebound is to the API server, and how it knows.
 func identityRows() []Row {
-	rows := []Row{
+	return []Row{
 		spoiled("the certificate has expired", "a certificate of the past", `failed to read node "NODE": Unauthorized`,
 			func(node *Node) error { return node.WriteReboundKubeconfig(lab.Credential{Lifetime: -time.Second}) }),
 		spoiled("the certificate is revoked", "its authority is none that the API server trusts any more", `failed to read node "NODE": Unauthorized`,
@@ -47,11 +48,15 @@ func identityRows() []Row {
 			}),
 		spoiled("the kubeconfig is gone", "the file is removed", "failed to load kubeconfig",
 			func(node *Node) error { return os.Remove(node.ReboundKubeconfig()) }),
+		rewritten(), rotated(), deletedNode(), renamedNode(),
 	}
+}
 
-	return append(rows, Row{
+// rewritten is a kubeconfig that changes in the middle of a recovery.
+func rewritten() Row {
+	return Row{
 		Name: "the kubeconfig is rewritten", Fault: "another certificate of the same node", When: "while a finalizer holds the pod", Lasts: "to the end",
-		End: oneBack, Requests: 20, Place: Beside,
+		End: oneBack, Requests: 20,
 		Play: func(s *Stage) (string, error) {
 			node, letGo := s.blockedOnce()
 			before := len(node.Requests())
@@ -61,7 +66,12 @@ func identityRows() []Row {
 
 			return node.End(), nil
 		},
-	}, Row{
+	}
+}
+
+// rotated is a certificate that changes while the node is down.
+func rotated() Row {
+	return Row{
 		Name: "the certificate is rotated before the node boots", Fault: "the kubelet's certificate is another one", When: "before the first list", Lasts: "to the end",
 		End: oneBack, Requests: 10,
 		Play: func(s *Stage) (string, error) {
@@ -71,15 +81,21 @@ func identityRows() []Row {
 
 			return node.End(), nil
 		},
-	}, deletedNode(), renamedNode())
+	}
 }
 
 // spoiled is a row in which rebound's kubeconfig is spoiled in the middle of a
 // recovery, and good again later.
 func spoiled(name, fault, message string, spoil func(*Node) error) Row {
+	place := Beside
+	if strings.Contains(message, "Unauthorized") {
+		// The audit log does not have whose requests those were.
+		place = InTurn
+	}
+
 	return Row{
 		Name: name, Fault: fault, When: "while a finalizer holds the pod", Lasts: "until rebound has said so",
-		Phase: "waiting", Message: message, End: oneBack, Requests: 60, Place: InTurn,
+		Phase: "waiting", Message: message, End: oneBack, Requests: 60, Place: place,
 		Quick: name == "the certificate has expired",
 		Play: func(s *Stage) (string, error) {
 			node, letGo := s.blockedOnce()

@@ -14,9 +14,11 @@ import (
 // networkRows are about what lies between rebound and the API server, at each
 // step of a recovery.
 func networkRows() []Row {
-	rows := []Row{mute()}
+	all := steps()
+	rows := make([]Row, 0, 1+2*len(all))
+	rows = append(rows, mute())
 
-	for i, step := range steps() {
+	for i, step := range all {
 		rows = append(rows,
 			Row{
 				Name:  "the network is cut " + step.when,

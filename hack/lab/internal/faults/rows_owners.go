@@ -5,10 +5,11 @@
 package faults
 
 import (
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
 
 	"github.com/talos-rebound/rebound/hack/lab/lab"
 	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
@@ -108,5 +109,9 @@ func (s *Stage) createAdvanced(node *Node, owner metav1.OwnerReference, name str
 
 // awaitPodReady waits until the pod is Ready.
 func (s *Stage) awaitPodReady(name string) {
-	s.Await("pod "+name+" is Ready", func() bool { return podutil.IsPodReady(s.awaitPod(name)) })
+	s.Await("pod "+name+" is Ready", func() bool {
+		return slices.ContainsFunc(s.awaitPod(name).Status.Conditions, func(condition corev1.PodCondition) bool {
+			return condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue
+		})
+	})
 }

@@ -31,9 +31,11 @@ func baseline() Row {
 
 // serverRows are about the API server itself, at each step of a recovery.
 func serverRows() []Row {
-	rows := []Row{baseline()}
+	all := steps()
+	rows := make([]Row, 0, 1+3*len(all))
+	rows = append(rows, baseline())
 
-	for i, step := range steps() {
+	for i, step := range all {
 		rows = append(rows,
 			Row{
 				Name:  "the API server is killed " + step.when,

@@ -126,7 +126,9 @@ func followed(s *Stage, prepare func(*Node), options ...lab.NodeOption) moment {
 func whileSettling(s *Stage, options ...lab.NodeOption) moment {
 	node := s.fail(append(options, lab.WithRebound(lab.SettleTime(5*settleTime)), lab.WithProxy())...)
 	must(node.Boot(s.ctx))
-	node.Await(func(status specs.RecoveryStatus) bool { return strings.Contains(status.Message, "watching until nothing fails") })
+	node.Await(func(status specs.RecoveryStatus) bool {
+		return strings.Contains(status.Message, "watching until nothing fails")
+	})
 
 	return moment{node: node, resume: nothing, finish: nothing}
 }
