@@ -5,7 +5,6 @@
 package lab_test
 
 import (
-	"strings"
 	"testing"
 	"time"
 
@@ -16,35 +15,6 @@ import (
 	recoveryres "github.com/talos-rebound/rebound/pkg/resources/recovery"
 	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
 )
-
-func TestRecoveryOutlivesAPanicAtEveryMoment(t *testing.T) {
-	s := newScenario(t, "panic")
-	node := s.addNode("", withRebound())
-	// The answer to one delete is lost, that to the other is known.
-	cni, proxy := s.apply("cni"), s.apply("proxy")
-	s.awaitReady()
-	s.suspendBackOff()
-
-	left := []string{node.pod(cni).Name, node.pod(proxy).Name}
-
-	require.NoError(t, node.PanicAt(lab.Moments()...))
-	require.NoError(t, node.Reboot(s.ctx))
-
-	status := node.awaitPhase(specs.PhaseRecovered)
-	assert.Equal(t, specs.Counts{Found: 2, Deleted: 1, Recovered: 2}, status.Counts)
-	assert.ElementsMatch(t, left, node.deleted())
-
-	for name, record := range node.records() {
-		assert.Equal(t, 1, record.Attempts, name)
-	}
-
-	log, err := node.Log()
-	require.NoError(t, err)
-
-	for _, moment := range lab.Moments() {
-		assert.True(t, strings.Contains(log, lab.PanicText(moment)), moment)
-	}
-}
 
 func TestMachineHasAClockAndABootIDOfItsOwn(t *testing.T) {
 	s := newScenario(t, "clock")
