@@ -29,7 +29,7 @@ func daemonSetRows() []Row {
 		{
 			Name: "a DaemonSet is deleted in the middle", Fault: "nobody wants the replacement", When: "while its Failed pod is held", Lasts: "for ever",
 			Phase: "recovering", Message: "proxy: waiting for the replacement of proxy-POD",
-			End:      "recovered (DaemonSets: 1 recovered, 1 released), pods deleted: 2, and all pods are Ready",
+			End:      "recovered (DaemonSets: 1 recovered, 1 did not come back (proxy)), pods deleted: 2, and all pods are Ready",
 			Requests: 60, Limit: 9 * time.Minute, Play: playDeleted,
 		},
 		{
