@@ -16,14 +16,15 @@ import (
 // does. What is on disk stays: etcd's data, and the root folders of the nodes.
 // Coordinators, which are pods elsewhere, go on.
 func (lab *Lab) CutPower() error {
-	var errs []error
+	nodes := lab.Nodes()
+	errs := make([]error, 0, len(lab.children)+len(nodes))
 
 	// The control plane first: nothing must tell it that nodes went down.
 	for _, child := range lab.children {
 		errs = append(errs, child.kill())
 	}
 
-	for _, node := range lab.Nodes() {
+	for _, node := range nodes {
 		errs = append(errs, node.Kill())
 	}
 

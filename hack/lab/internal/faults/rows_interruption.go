@@ -38,9 +38,10 @@ func recoverySteps() []recoveryStep {
 
 // interruptionRows cut a recovery off at each of its steps.
 func interruptionRows() []Row {
-	var rows []Row
+	steps := recoverySteps()
+	rows := make([]Row, 0, 2*len(steps)+1)
 
-	for i, step := range recoverySteps() {
+	for i, step := range steps {
 		row := Row{Lasts: "once", End: interruptedEnd, Requests: 40, When: step.when}
 
 		cut := row
