@@ -72,8 +72,9 @@ func kubeletRows() []Row {
 			End:      "degraded (tuner: tuner-POD failed again after 10 deletes (SysctlForbidden); left to the DaemonSet controller), pods deleted: 10",
 			Requests: 120, Limit: 13 * time.Minute,
 			Play: func(s *Stage) (string, error) {
+				// The kubelet tells of a pod that it rejects at its start only after ten seconds.
 				s.Apply("tuner", lab.Sysctl("net.core.somaxconn", "1024"))
-				node := s.AddNode("", s.Rebound())
+				node := s.AddNode("", lab.WithRebound())
 				s.SuspendBackOff()
 
 				status := node.AwaitFault()
