@@ -18,10 +18,14 @@
 //     by itself; coordinator.go, the coordinator as processes; workload.go, what
 //     it drains; reboot_scene.go, what a scene of all that needs; witness.go, what
 //     was seen of it, and reboot_rules.go, the judge.
+//     What can be wrong with a machine is in node_faults.go and node_clock.go, and
+//     with all of them in power.go.
 //   - component: the programs of a lab, all in the running binary, as processes
 //     that do not outlive it.
 //   - internal/machine: one boot of a node, the stand-in for machined, made of
-//     internal/hollow, the kubelet, and internal/logind, which shuts it down.
+//     internal/cri, the container runtime, and internal/logind, which shuts the
+//     kubelet down. That is a child of it, internal/hollow, which can be killed and
+//     frozen by itself (lab/node_kubelet.go).
 //   - internal/apiproxy: a network between one client and the API server that can
 //     be made a bad one.
 //   - internal/demo: the comparison of three nodes, and its report.
@@ -47,7 +51,7 @@
 // signs for Talos, apid (210) became part of talos_api.go, whose nodes are its
 // routing table, process (166) went to component, which has the other end of
 // its lifeline, and workload (35) to show. machine, hollow and logind stay: they
-// are another process. loopback stays, for a machine listens there as well.
+// are other processes. loopback stays, for a machine listens there as well.
 //
 // Not taken: etcd's lock on a file in place of flock in playground. It falls back
 // to another kind of lock, which does not exclude the first, by what the standard

@@ -51,8 +51,17 @@ func (lab *Lab) startControlPlane(ctx context.Context) error {
 
 	lab.children = lab.newChildren(ports, server)
 
+	if err = lab.startComponents(ctx); err != nil {
+		return err
+	}
+
+	return lab.waitNamespace(ctx, "default")
+}
+
+// startComponents starts those of the control plane that do not run.
+func (lab *Lab) startComponents(ctx context.Context) error {
 	for _, name := range []component.Name{component.Etcd, component.APIServer} {
-		if err = lab.StartComponent(ctx, name); err != nil {
+		if err := lab.StartComponent(ctx, name); err != nil {
 			return err
 		}
 	}
@@ -63,11 +72,7 @@ func (lab *Lab) startControlPlane(ctx context.Context) error {
 		clients.Go(func() error { return lab.StartComponent(clientsCtx, name) })
 	}
 
-	if err := clients.Wait(); err != nil {
-		return err
-	}
-
-	return lab.waitNamespace(ctx, "default")
+	return clients.Wait()
 }
 
 // connect makes the client that may do everything.

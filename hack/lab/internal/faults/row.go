@@ -97,6 +97,7 @@ func Rows() []Row { return slices.Concat(recoveryRows(), rebootRows()) }
 func recoveryRows() []Row {
 	return of(Recovery,
 		serverRows(), networkRows(), answerRows(), componentRows(), refusalRows(), identityRows(), ownerRows(),
+		clockRows(), machineRows(), interruptionRows(), kubeletRows(), podRows(), daemonSetRows(),
 	)
 }
 

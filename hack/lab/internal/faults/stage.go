@@ -122,11 +122,16 @@ func (s *Stage) AddNode(suffix string, options ...lab.NodeOption) *Node {
 
 // Apply creates or changes a DaemonSet that runs on the row's nodes.
 func (s *Stage) Apply(name string, options ...lab.DaemonSetOption) *appsv1.DaemonSet {
+	return must1(s.Lab.ApplyDaemonSet(s.ctx, s.build(name, options...)))
+}
+
+// build returns what Apply applies.
+func (s *Stage) build(name string, options ...lab.DaemonSetOption) *appsv1.DaemonSet {
 	if !slices.Contains(s.daemonSets, name) {
 		s.daemonSets = append(s.daemonSets, name)
 	}
 
-	return must1(s.Lab.ApplyDaemonSet(s.ctx, lab.DaemonSet(s.Name, name, append(options, lab.NodeSelector(s.labels()))...)))
+	return lab.DaemonSet(s.Name, name, append(options, lab.NodeSelector(s.labels()))...)
 }
 
 // AwaitReady waits until the DaemonSets have Ready pods on every node.
