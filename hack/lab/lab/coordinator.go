@@ -191,10 +191,15 @@ func (coordinator *Coordinator) Log() (string, error) {
 	return string(content), nil
 }
 
+// MetricsURL is the URL of the replica's metrics.
+func (coordinator *Coordinator) MetricsURL() string {
+	return "http://" + loopback.HostPort(coordinator.metrics) + "/metrics"
+}
+
 // Metrics returns the values of a metric that has no labels of interest, one for
 // each series, and none if there is no such metric.
 func (coordinator *Coordinator) Metrics(ctx context.Context, name string) ([]float64, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+loopback.HostPort(coordinator.metrics)+"/metrics", nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, coordinator.MetricsURL(), nil)
 	if err != nil {
 		return nil, fmt.Errorf("failed to ask for metrics: %w", err)
 	}

@@ -254,6 +254,12 @@ func (node *Node) KubeletHealthz() string {
 	return "http://" + loopback.HostPort(node.config.HealthPort) + "/healthz"
 }
 
+// KubeletMetrics returns the URL of the kubelet's metrics. They are about the
+// whole machine in the current boot, for that is one process with the kubelet.
+func (node *Node) KubeletMetrics() string {
+	return "http://" + loopback.HostPort(node.config.HealthPort) + "/metrics"
+}
+
 // KubeconfigPath returns the path of the kubelet's kubeconfig.
 func (node *Node) KubeconfigPath() string { return node.config.Root.Kubeconfig() }
 

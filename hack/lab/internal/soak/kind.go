@@ -30,6 +30,16 @@ const (
 	SlowNetwork   Kind = "slow network"
 	CutNetwork    Kind = "cut network"
 	FrozenNetwork Kind = "frozen network"
+	// TooManyRequests, ServerErrors and Unavailable are what one client is answered:
+	// 429, 500 and 503.
+	TooManyRequests Kind = "every answer is 429"
+	ServerErrors    Kind = "every answer is 500"
+	Unavailable     Kind = "every answer is 503"
+	// LostAnswers are those to what a client writes, which has its effect. SlowAnswers
+	// trickle. TruncatedWatches end in the middle of an event.
+	LostAnswers      Kind = "lost answers"
+	SlowAnswers      Kind = "slow answers"
+	TruncatedWatches Kind = "truncated watches"
 
 	// ComponentAway is a part of the control plane that is stopped and started again.
 	ComponentAway Kind = "component away"
@@ -85,6 +95,12 @@ func rules() []rule {
 		{SlowNetwork, clients(), 3 * time.Second, 10 * time.Second, 3 * time.Second, target},
 		{CutNetwork, clients(), 2 * time.Second, 8 * time.Second, 3 * time.Second, target},
 		{FrozenNetwork, clients(), 2 * time.Second, 10 * time.Second, 3 * time.Second, target},
+		{TooManyRequests, clients(), 2 * time.Second, 8 * time.Second, 3 * time.Second, target},
+		{ServerErrors, clients(), 2 * time.Second, 8 * time.Second, 3 * time.Second, target},
+		{Unavailable, clients(), 2 * time.Second, 8 * time.Second, 3 * time.Second, target},
+		{LostAnswers, clients(), 3 * time.Second, 10 * time.Second, 3 * time.Second, target},
+		{SlowAnswers, clients(), 3 * time.Second, 10 * time.Second, 3 * time.Second, target},
+		{TruncatedWatches, clients(), 3 * time.Second, 10 * time.Second, 3 * time.Second, target},
 		{ComponentAway, []string{string(component.APIServer), string(component.Etcd)}, 2 * time.Second, 6 * time.Second, 20 * time.Second, everything},
 		{ComponentAway, []string{string(component.ControllerManager), string(component.Scheduler)}, 2 * time.Second, 10 * time.Second, 10 * time.Second, nothing},
 		{ReplicaKilled, replicas, time.Second, 5 * time.Second, 8 * time.Second, nothing},
