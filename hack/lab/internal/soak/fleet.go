@@ -37,6 +37,8 @@ const daemonSetCount = 20
 // maxUnavailable is how many nodes the coordinator may take down at a time.
 const maxUnavailable = 2
 
+func isReplica(name string) bool { return slices.Contains(replicas, name) }
+
 // nodesOf returns the names of the nodes with one of the roles, in order.
 func nodesOf(roles ...Role) []string {
 	var names []string

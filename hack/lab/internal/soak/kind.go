@@ -41,12 +41,14 @@ const (
 	SlowAnswers      Kind = "slow answers"
 	TruncatedWatches Kind = "truncated watches"
 
-	// ComponentAway is a part of the control plane that is stopped and started again.
-	ComponentAway Kind = "component away"
+	// ComponentStopped and ComponentKilled are a part of the control plane that is away,
+	// and started again.
+	ComponentStopped Kind = "stopped"
+	ComponentKilled  Kind = "killed"
 	// ReplicaKilled is a replica of the coordinator that is killed and started again,
 	// ReplicaPaused one that gets no CPU and does not know of it.
-	ReplicaKilled Kind = "coordinator killed"
-	ReplicaPaused Kind = "coordinator paused"
+	ReplicaKilled Kind = "killed, as a process"
+	ReplicaPaused Kind = "paused"
 
 	// BudgetBlocked is a PodDisruptionBudget that allows nothing for a while.
 	BudgetBlocked Kind = "budget allows nothing"
@@ -81,6 +83,12 @@ type rule struct {
 	disturbs scope
 }
 
+// vital are the components without which there is no API, others the rest.
+var (
+	vital  = []string{string(component.APIServer), string(component.Etcd)}
+	others = []string{string(component.ControllerManager), string(component.Scheduler)}
+)
+
 // application is the workload with a PodDisruptionBudget.
 const application = "application"
 
@@ -101,8 +109,10 @@ func rules() []rule {
 		{LostAnswers, clients(), 3 * time.Second, 10 * time.Second, 3 * time.Second, target},
 		{SlowAnswers, clients(), 3 * time.Second, 10 * time.Second, 3 * time.Second, target},
 		{TruncatedWatches, clients(), 3 * time.Second, 10 * time.Second, 3 * time.Second, target},
-		{ComponentAway, []string{string(component.APIServer), string(component.Etcd)}, 2 * time.Second, 6 * time.Second, 20 * time.Second, everything},
-		{ComponentAway, []string{string(component.ControllerManager), string(component.Scheduler)}, 2 * time.Second, 10 * time.Second, 10 * time.Second, nothing},
+		{ComponentStopped, vital, 2 * time.Second, 6 * time.Second, 20 * time.Second, everything},
+		{ComponentKilled, vital, 2 * time.Second, 6 * time.Second, 20 * time.Second, everything},
+		{ComponentStopped, others, 2 * time.Second, 10 * time.Second, 10 * time.Second, nothing},
+		{ComponentKilled, others, 2 * time.Second, 10 * time.Second, 10 * time.Second, nothing},
 		{ReplicaKilled, replicas, time.Second, 5 * time.Second, 8 * time.Second, nothing},
 		{ReplicaPaused, replicas, 2 * time.Second, 8 * time.Second, 8 * time.Second, nothing},
 		{BudgetBlocked, []string{application}, 5 * time.Second, 20 * time.Second, 5 * time.Second, nothing},

@@ -38,7 +38,7 @@ func TestEveryKindOccursInTenMinutes(t *testing.T) {
 		for _, event := range soak.Plan(seed, 10*time.Minute) {
 			seen[event.Kind] = true
 
-			if event.Kind == soak.ComponentAway {
+			if event.Kind == soak.ComponentStopped || event.Kind == soak.ComponentKilled {
 				components[event.Target] = true
 			}
 		}

@@ -7,6 +7,7 @@ package soak
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/talos-rebound/rebound/hack/lab/lab"
 )
@@ -131,12 +132,23 @@ func Judge(evidence Evidence) Verdict {
 	verdict.CordonsLeft = append(verdict.CordonsLeft, cordons...)
 
 	for _, name := range evidence.Expected {
-		if len(evidence.Processes[name]) == 0 {
+		if !evidence.measured(name) {
 			verdict.Growing = append(verdict.Growing, name+": was never measured")
 		}
 	}
 
 	return verdict
+}
+
+// measured says whether there are samples of the process, in whatever role.
+func (evidence Evidence) measured(name string) bool {
+	for process := range evidence.Processes {
+		if process == name || strings.HasPrefix(process, name+roleMark) {
+			return true
+		}
+	}
+
+	return false
 }
 
 // auditJudge judges the audit log as it is written, and keeps of it what is still
