@@ -168,7 +168,7 @@ func compare(measure Measure, values []float64) (Trend, bool) {
 	allowed := allowances[measure]
 	trend := Trend{
 		Measure: measure,
-		Before:  slices.Max(values[fifth:2*fifth]),
+		Before:  slices.Max(values[fifth : 2*fifth]),
 		After:   slices.Max(values[len(values)-fifth:]),
 	}
 	trend.Limit = trend.Before*(1+allowed.share) + allowed.besides
