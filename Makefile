@@ -60,12 +60,15 @@ demo-reboots: ## Four nodes ask for a reboot, and one is blocked (KURED= a check
 # A regular expression for the rows of the fault matrix to play; none for all of them.
 ONLY ?=
 
+# How often to play them, to see that they have the same outcome each time.
+TIMES ?= 1
+
 .PHONY: faults
-faults: ## Play the fault matrix, and see that no fault loses a pod (ONLY= for some rows); writes build/lab
+faults: ## Play the fault matrix (ONLY= for some rows, TIMES=1); writes build/lab
 	cd hack/lab && go build -o ../../build/lab-bin/lab .
 	go build -o build/lab-bin/rebound ./cmd/rebound
 	cd cmd/rebound-coordinator && go build -o ../../build/lab-bin/rebound-coordinator .
-	build/lab-bin/lab faults --only '$(ONLY)' --out build/lab
+	build/lab-bin/lab faults --only '$(ONLY)' --times '$(TIMES)' --out build/lab
 
 # How long a soak is, and what decides what happens in it: 0 for any.
 TIME ?= 10m

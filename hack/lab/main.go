@@ -17,10 +17,14 @@
 //     For reboots there are node_comeback.go, how a machine comes back that reboots
 //     by itself; coordinator.go, the coordinator as processes; workload.go, what
 //     it drains; witness.go, what was seen of it, and reboot_rules.go, the judge.
+//     What can be wrong with a machine is in node_faults.go and node_clock.go, and
+//     with all of them in power.go.
 //   - component: the programs of a lab, all in the running binary, as processes
 //     that do not outlive it.
 //   - internal/machine: one boot of a node, the stand-in for machined, made of
-//     internal/hollow, the kubelet, and internal/logind, which shuts it down.
+//     internal/cri, the container runtime, and internal/logind, which shuts the
+//     kubelet down. That is a child of it, internal/hollow, which can be killed and
+//     frozen by itself (lab/node_kubelet.go).
 //   - internal/apiproxy: a network between one client and the API server that can
 //     be made a bad one.
 //   - internal/demo: the comparison of three nodes, and its report.
@@ -46,7 +50,7 @@
 // signs for Talos, apid (210) became part of talos_api.go, whose nodes are its
 // routing table, process (166) went to component, which has the other end of
 // its lifeline, and workload (35) to show. machine, hollow and logind stay: they
-// are another process. loopback stays, for a machine listens there as well.
+// are other processes. loopback stays, for a machine listens there as well.
 //
 // Not taken: etcd's lock on a file in place of flock in playground. It falls back
 // to another kind of lock, which does not exclude the first, by what the standard
@@ -214,7 +218,7 @@ quarter of an hour on two processors.
 
 It writes faults.json and faults.html, and exits with 1 if a row has failed. A row
 that could not be played has failed. Without requests and seconds, faults.json is
-the same in every run with the same outcome.`,
+the same in every run that has the same outcome.`,
 		Example: `  # All rows, reports in build/lab
   lab faults
 
@@ -222,7 +226,10 @@ the same in every run with the same outcome.`,
   lab faults --list
 
   # The rows about certificates
-  lab faults --only certificate`,
+  lab faults --only certificate
+
+  # See that three runs have the same outcome
+  lab faults --times 3`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return faults.Run(cmd.Context(), options, cmd.OutOrStdout())
@@ -232,6 +239,7 @@ the same in every run with the same outcome.`,
 	cmd.Flags().StringVar(&options.Only, "only", "", "regular expression for the names of the rows to play")
 	cmd.Flags().BoolVar(&options.List, "list", false, "say what rows there are, and play none")
 	cmd.Flags().BoolVar(&options.Quick, "quick", false, "play the smaller set that the tests play")
+	cmd.Flags().IntVar(&options.Times, "times", 1, "how often to play them; it fails if a run differs from the first one")
 	addReboundFlag(cmd, &options.Rebound)
 	addCoordinatorFlags(cmd, &options.Coordinator, &options.Manifests)
 	cmd.Flags().StringVar(&options.Out, "out", "build/lab", "folder for the reports")

@@ -32,7 +32,7 @@ func (p *planner) planDaemonSet(rec specs.DaemonSetRecovery, pods []*Verdict) (s
 		}
 	}
 
-	left := find(pods, func(v *Verdict) bool { return v.Class == ClassOptedOut || v.Class == ClassUnrelated })
+	left := find(pods, func(v *Verdict) bool { return isLeftAlone(rec, v) })
 
 	switch {
 	case left != nil && (!isInCare(rec) || replacementOf(rec, pods) == nil):
@@ -59,6 +59,13 @@ func (p *planner) isHistory(rec specs.DaemonSetRecovery, pods []*Verdict) bool {
 // isInCare tells whether the record is about a pod that was, or is, to be replaced.
 func isInCare(rec specs.DaemonSetRecovery) bool {
 	return rec.FailedPodUID != "" && rec.Phase != specs.DaemonSetPhaseSkipped && rec.Phase != specs.DaemonSetPhaseUnrelated
+}
+
+// isLeftAlone tells whether a Failed pod is none of those that are brought back, and stays. One that is being deleted, of a
+// DaemonSet that is looked after, makes room for a replacement: a pod that ends as somebody has deleted it is Failed for a
+// moment, and the node has not recovered for that.
+func isLeftAlone(rec specs.DaemonSetRecovery, v *Verdict) bool {
+	return (v.Class == ClassOptedOut || v.Class == ClassUnrelated) && !(v.Pod.Deleting && isInCare(rec))
 }
 
 // putOff makes all pods but the subject wait for their turn.

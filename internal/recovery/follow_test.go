@@ -65,6 +65,17 @@ func TestADaemonSetAndItsReplacement(t *testing.T) {
 			time.Second, awaits(time.Second + 2*time.Minute),
 		},
 		{
+			"whose replacement fails as somebody deletes it is replacing again",
+			[]edit{
+				listed(time.Hour), pods(other(now), podOf("cilium", "cilium-new", sinceBoot(time.Second), func(p *recovery.Pod) { p.Deleting = true })),
+				record(attempted(func(rec *specs.DaemonSetRecovery) {
+					rec.Phase, rec.DeletedAt, rec.FinishedAt = specs.DaemonSetPhaseRecovered, now.Add(-time.Hour), now
+					rec.Replacement = "cilium-new"
+				})),
+			},
+			time.Second, awaits(time.Second + 2*time.Minute),
+		},
+		{
 			"whose replacement never was Ready and vanishes is waited for anew",
 			[]edit{listed(time.Hour), pods(other(now)), record(attempted(func(rec *specs.DaemonSetRecovery) {
 				rec.Phase, rec.DeletedAt = specs.DaemonSetPhaseReplacing, now.Add(-time.Hour)

@@ -32,6 +32,7 @@ import (
 	controllermanager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
 
+	"github.com/talos-rebound/rebound/hack/lab/internal/hollow"
 	"github.com/talos-rebound/rebound/hack/lab/internal/machine"
 )
 
@@ -44,8 +45,9 @@ const (
 	APIServer         Name = "kube-apiserver"
 	ControllerManager Name = "kube-controller-manager"
 	Scheduler         Name = "kube-scheduler"
-	// Node is one boot of one node.
-	Node Name = "node"
+	// Node is one boot of one node, without its kubelet, which it starts.
+	Node    Name = "node"
+	Kubelet Name = "kubelet"
 	// Janitor removes the lab's folder when the lab has died without doing so.
 	Janitor Name = "janitor"
 	// Rebooter asks the logind at a bus address for a reboot, as systemctl reboot does.
@@ -105,6 +107,8 @@ func run(name Name, args []string) error {
 		return clean(args)
 	case Rebooter:
 		return reboot(args)
+	case Kubelet:
+		return execute(hollow.NewCommand(), args)
 	}
 
 	dieWithParent()
@@ -123,11 +127,22 @@ func run(name Name, args []string) error {
 	case Node:
 		quietGRPC()
 
-		return machine.Main(args)
-	case Janitor, Rebooter:
+		return machine.Main(args, startKubelet)
+	case Janitor, Rebooter, Kubelet:
 	}
 
 	return fmt.Errorf("unknown component %q", name)
+}
+
+// startKubelet starts a kubelet that the kernel ends with this process, even if it
+// is stopped by a signal and could not see the end of a lifeline.
+func startKubelet(folder, log string, args ...string) (machine.Process, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("failed to find the running binary: %w", err)
+	}
+
+	return StartProgram(self, folder, log, append(os.Environ(), Environ(Kubelet)), args...)
 }
 
 func execute(command *cobra.Command, args []string) error {

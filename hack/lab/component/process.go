@@ -72,6 +72,9 @@ func Start(name Name, folder, log string, args ...string) (*Process, error) {
 	return process, nil
 }
 
+// PID returns the process id.
+func (process *Process) PID() int { return process.cmd.Process.Pid }
+
 // Ended is closed when the process is gone.
 func (process *Process) Ended() <-chan struct{} { return process.ended }
 

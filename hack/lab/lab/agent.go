@@ -16,7 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
-	"github.com/talos-rebound/rebound/hack/lab/internal/hollow"
+	"github.com/talos-rebound/rebound/hack/lab/internal/cri"
 	"github.com/talos-rebound/rebound/internal/agent/manifest"
 	"github.com/talos-rebound/rebound/internal/agent/platform"
 )
@@ -77,7 +77,7 @@ func (agent *Agent) install(node *Node) error {
 	}
 
 	root := node.config.Root
-	node.config.Images = map[string]hollow.Program{agentImage: {Binary: agent.Binary, Root: string(root)}}
+	node.config.Images = map[string]cri.Program{agentImage: {Binary: agent.Binary, Root: string(root)}}
 
 	node.reboundKubeconfig = filepath.Join(string(root), on.Kubeconfig)
 

@@ -176,3 +176,20 @@ func order(object *unstructured.Unstructured) int {
 		return 2
 	}
 }
+
+// Read returns the object as the API server has it.
+func (lab *Lab) Read(ctx context.Context, object *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	kind := object.GroupVersionKind()
+
+	mapping, err := lab.mapper.RESTMapping(kind.GroupKind(), kind.Version)
+	if err != nil {
+		return nil, fmt.Errorf("failed to find %s: %w", kind, err)
+	}
+
+	found, err := lab.dynamic.Resource(mapping.Resource).Namespace(object.GetNamespace()).Get(ctx, object.GetName(), metav1.GetOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("failed to read %s %q: %w", kind.Kind, object.GetName(), err)
+	}
+
+	return found, nil
+}

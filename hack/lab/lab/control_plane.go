@@ -51,8 +51,17 @@ func (lab *Lab) startControlPlane(ctx context.Context) error {
 
 	lab.children = lab.newChildren(ports, server)
 
+	if err = lab.startComponents(ctx); err != nil {
+		return err
+	}
+
+	return lab.waitNamespace(ctx, "default")
+}
+
+// startComponents starts those of the control plane that do not run.
+func (lab *Lab) startComponents(ctx context.Context) error {
 	for _, name := range []component.Name{component.Etcd, component.APIServer} {
-		if err = lab.StartComponent(ctx, name); err != nil {
+		if err := lab.StartComponent(ctx, name); err != nil {
 			return err
 		}
 	}
@@ -63,11 +72,7 @@ func (lab *Lab) startControlPlane(ctx context.Context) error {
 		clients.Go(func() error { return lab.StartComponent(clientsCtx, name) })
 	}
 
-	if err := clients.Wait(); err != nil {
-		return err
-	}
-
-	return lab.waitNamespace(ctx, "default")
+	return clients.Wait()
 }
 
 // connect makes the client that may do everything.
@@ -99,6 +104,13 @@ func (lab *Lab) connect() error {
 // and wait for it. The controller manager takes the DaemonSet controller with
 // its back-off along.
 func (lab *Lab) StopComponent(name component.Name) error { return lab.children[name].stop() }
+
+// Runs says whether a component of the control plane is there.
+func (lab *Lab) Runs(name component.Name) bool {
+	child := lab.children[name]
+
+	return child != nil && child.process != nil && child.process.Running()
+}
 
 // KillComponent ends a component of the control plane at once, as a crash does.
 func (lab *Lab) KillComponent(name component.Name) error { return lab.children[name].kill() }

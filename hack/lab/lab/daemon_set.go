@@ -17,6 +17,8 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/talos-rebound/rebound/hack/lab/internal/cri"
 )
 
 // image is never pulled.
@@ -66,12 +68,22 @@ func HostNetwork() DaemonSetOption {
 	return func(daemonSet *appsv1.DaemonSet) { daemonSet.Spec.Template.Spec.HostNetwork = true }
 }
 
+// HostPort makes each pod ask for a port of the node. Two DaemonSets that ask
+// for the same one cannot both have a pod on it: the scheduler binds one of them
+// and lets the other wait.
+func HostPort(port int32) DaemonSetOption {
+	return func(daemonSet *appsv1.DaemonSet) {
+		container := &daemonSet.Spec.Template.Spec.Containers[0]
+		container.Ports = append(container.Ports, corev1.ContainerPort{ContainerPort: port, HostPort: port})
+	}
+}
+
 // InitContainer adds an init container, as a CNI has one that installs its
 // binaries.
 func InitContainer(name string) DaemonSetOption {
 	return func(daemonSet *appsv1.DaemonSet) {
 		spec := &daemonSet.Spec.Template.Spec
-		spec.InitContainers = append(spec.InitContainers, corev1.Container{Name: name, Image: image})
+		spec.InitContainers = append(spec.InitContainers, corev1.Container{Name: name, Image: cri.InitImage})
 	}
 }
 

@@ -54,8 +54,8 @@ type Lab struct {
 	children  map[component.Name]*child
 	janitor   *component.Process
 	// etcd is the URL of etcd.
-	etcd string
-	talosAPI  *talosAPI
+	etcd     string
+	talosAPI *talosAPI
 	// frontAuthority signs for proxies that the API server believes.
 	frontAuthority authority
 

@@ -36,7 +36,7 @@ func TestLabLeavesNothingBehind(t *testing.T) {
 	_, err = cluster.AddNode(within(t, time.Minute), "worker-1")
 	require.NoError(t, err)
 
-	assert.Len(t, labtest.Processes(t, folder), 6)
+	assert.Len(t, labtest.Processes(t, folder), 7, "and the node with its kubelet")
 
 	require.NoError(t, cluster.Close())
 	assert.Empty(t, leftIn(t, temp))

@@ -23,7 +23,6 @@ import (
 
 	"github.com/talos-rebound/rebound/hack/lab/component"
 	"github.com/talos-rebound/rebound/hack/lab/internal/apiproxy"
-	"github.com/talos-rebound/rebound/hack/lab/internal/hollow"
 	"github.com/talos-rebound/rebound/hack/lab/internal/loopback"
 	"github.com/talos-rebound/rebound/hack/lab/internal/machine"
 	"github.com/talos-rebound/rebound/internal/talosapi"
@@ -59,9 +58,12 @@ type Node struct {
 	// ownKubeconfig is whether rebound has one that the kubelet does not use.
 	ownKubeconfig bool
 	proxied       bool
-	proxy       *apiproxy.Proxy // nil unless proxied
+	proxy         *apiproxy.Proxy // nil unless proxied
 	// reboundKubeconfig is empty if it is the kubelet's.
 	reboundKubeconfig string
+
+	// clockOff is what SetClock was last told.
+	clockOff time.Duration
 
 	// attended ends the attendance of a machine that may reboot by itself, and
 	// waits until it has ended; nil for one that was never started.
@@ -124,10 +126,10 @@ func WithLabels(labels map[string]string) NodeOption {
 func WithDeviceAfter(resource string, delay time.Duration) NodeOption {
 	return func(node *Node) {
 		if node.config.Devices == nil {
-			node.config.Devices = map[string]hollow.Device{}
+			node.config.Devices = map[string]time.Duration{}
 		}
 
-		node.config.Devices[resource] = hollow.Device{Count: 100, UsableAfter: delay}
+		node.config.Devices[resource] = delay
 	}
 }
 
@@ -455,6 +457,7 @@ func (node *Node) turnOn(ctx context.Context, off time.Duration, bootID string) 
 
 	config := node.config
 	config.BootID = bootID
+	config.Log = node.lab.log(node.logName())
 
 	path := node.lab.path(node.logName() + ".json")
 
@@ -464,7 +467,7 @@ func (node *Node) turnOn(ctx context.Context, off time.Duration, bootID string) 
 
 	var err error
 
-	node.process, err = component.Start(component.Node, node.lab.folder, node.lab.log(node.logName()), path)
+	node.process, err = component.Start(component.Node, node.lab.folder, config.Log, path)
 
 	return err
 }

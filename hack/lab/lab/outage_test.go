@@ -5,7 +5,6 @@
 package lab_test
 
 import (
-	"context"
 	"os"
 	"slices"
 	"strings"
@@ -24,33 +23,10 @@ import (
 	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
 )
 
-func TestControlPlaneCanBeAwayForAWhile(t *testing.T) {
+func TestNodeWithoutReboundOutlastsItsControlPlane(t *testing.T) {
 	t.Parallel()
 
 	cluster := alone(t)
-
-	for _, test := range []struct {
-		name string
-		run  func(*testing.T, *lab.Lab)
-	}{
-		{"a node without rebound comes back by itself", outlast},
-		{"rebound waits for the controller manager to replace a pod", outlastControllerManager},
-		{"rebound waits for the API server", func(t *testing.T, cluster *lab.Lab) {
-			t.Helper()
-			outlastAPIServer(newScenarioOn(t, cluster, "server"), withRebound())
-		}},
-		{"the kubelet starts the agent without an API server", func(t *testing.T, cluster *lab.Lab) {
-			t.Helper()
-			outlastAPIServer(newScenarioOn(t, cluster, "agent-server"), withAgent(t, platform.Kubeadm))
-		}},
-	} {
-		t.Run(test.name, func(t *testing.T) { test.run(t, cluster) })
-	}
-}
-
-func outlast(t *testing.T, cluster *lab.Lab) {
-	t.Helper()
-
 	s := newScenarioOn(t, cluster, "outage")
 	node := s.addNode("")
 	s.apply("proxy")
@@ -76,74 +52,6 @@ func outlast(t *testing.T, cluster *lab.Lab) {
 	require.NoError(t, node.Stop(s.ctx))
 	require.NoError(t, cluster.StartComponent(s.ctx, component.APIServer))
 	require.NoError(t, node.Start(s.ctx))
-	s.awaitReady()
-}
-
-func outlastControllerManager(t *testing.T, cluster *lab.Lab) {
-	t.Helper()
-
-	s := newScenarioOn(t, cluster, "manager")
-	node := s.addNode("", withRebound())
-	daemonSet := s.apply("proxy")
-	s.awaitReady()
-
-	left := node.pod(daemonSet)
-
-	require.NoError(t, cluster.StopComponent(component.ControllerManager))
-	require.NoError(t, node.Reboot(s.ctx))
-
-	// The watch may show the pod on its way out before it shows it gone.
-	status := node.awaitStatus(func(status specs.RecoveryStatus) bool {
-		return status.Counts.Deleted == 1 && status.Message == s.name+"/proxy: waiting for the replacement of "+left.Name
-	})
-	assert.Equal(t, specs.PhaseRecovering, status.Phase)
-	assert.Equal(t, specs.DaemonSetPhaseReplacing, node.records()["proxy"].Phase)
-	assert.Empty(t, s.pods())
-
-	// Nothing else may happen for longer than the settle time.
-	soon, cancel := context.WithTimeout(s.ctx, 3*time.Second)
-	defer cancel()
-
-	status, err := node.watchStatus(soon, func(now specs.RecoveryStatus) bool { return now != status })
-	require.Error(t, err, "%+v", status)
-
-	require.NoError(t, cluster.StartComponent(s.ctx, component.ControllerManager))
-
-	status = node.awaitPhase(specs.PhaseRecovered)
-	assert.Equal(t, specs.Counts{Found: 1, Deleted: 1, Recovered: 1}, status.Counts)
-	assert.Equal(t, node.pod(daemonSet).Name, node.records()["proxy"].Replacement)
-}
-
-func outlastAPIServer(s *scenario, rebound lab.NodeOption) {
-	t, cluster := s.t, s.cluster
-	node := s.addNode("", rebound)
-	daemonSet := s.apply("proxy")
-	s.awaitReady()
-
-	left := node.pod(daemonSet)
-
-	// The pod is still there, and Failed, when the API server is back.
-	require.NoError(t, cluster.StopComponent(component.ControllerManager))
-	require.NoError(t, cluster.StopComponent(component.Scheduler))
-	require.NoError(t, node.Stop(s.ctx))
-	require.NoError(t, cluster.StopComponent(component.APIServer))
-	require.NoError(t, node.Boot(s.ctx))
-
-	node.awaitStatus(func(status specs.RecoveryStatus) bool {
-		return status.Phase == specs.PhaseWaiting && strings.Contains(status.Message, "connection refused")
-	})
-
-	require.NoError(t, cluster.StartComponent(s.ctx, component.APIServer))
-
-	status := node.awaitStatus(func(status specs.RecoveryStatus) bool { return status.Counts.Deleted == 1 })
-	assert.Equal(t, specs.PhaseRecovering, status.Phase)
-	assert.Equal(t, []string{left.Name}, node.deleted())
-
-	require.NoError(t, cluster.StartComponent(s.ctx, component.Scheduler))
-	require.NoError(t, cluster.StartComponent(s.ctx, component.ControllerManager))
-
-	status = node.awaitPhase(specs.PhaseRecovered)
-	assert.Equal(t, specs.Counts{Found: 1, Deleted: 1, Recovered: 1}, status.Counts)
 	s.awaitReady()
 }
 

@@ -280,67 +280,6 @@ func TestNodesThatRebootTogetherDeleteTheirOwnPodsOnly(t *testing.T) {
 	}
 }
 
-func TestPodThatOptedOutIsLeftFailed(t *testing.T) {
-	s := newScenario(t, "skip")
-	node := s.addNode("", withRebound())
-	storage := s.apply("storage", lab.Annotations(map[string]string{"recovery.talos.dev/skip": "true"}))
-	proxy := s.apply("proxy")
-	s.awaitReady()
-	s.suspendBackOff()
-
-	optedOut, other := node.pod(storage), node.pod(proxy)
-
-	require.NoError(t, node.Reboot(s.ctx))
-
-	status := node.awaitPhase(specs.PhaseRecovered)
-
-	assert.Equal(t, specs.Counts{Found: 1, Deleted: 1, Recovered: 1, Skipped: 1}, status.Counts)
-	assert.Equal(t, "DaemonSets: 1 recovered, 1 opted out", status.Message)
-
-	record := node.records()["storage"]
-	assert.Equal(t, specs.DaemonSetPhaseSkipped, record.Phase)
-	assert.Equal(t, optedOut.Name, record.FailedPod)
-	assert.Zero(t, record.Attempts)
-
-	after := node.pod(storage)
-	assert.Equal(t, optedOut.UID, after.UID)
-	assert.Equal(t, corev1.PodFailed, after.Status.Phase)
-	assert.Equal(t, []string{other.Name}, node.deleted())
-}
-
-func TestPodHeldByAFinalizerBlocksTheRecoveryUntilItIsLetGo(t *testing.T) {
-	s := newScenario(t, "finalizer")
-	node := s.addNode("", withRebound())
-	daemonSet := s.apply("storage")
-	s.awaitReady()
-
-	held := node.pod(daemonSet)
-	letGo := s.hold(held)
-	require.NoError(t, node.Reboot(s.ctx))
-
-	status := node.awaitPhase(specs.PhaseDegraded)
-	assert.Equal(t, 1, status.Counts.Blocked)
-	assert.Contains(t, status.Message, s.name+"/storage: cannot delete "+held.Name)
-	assert.Contains(t, status.Message, lab.HoldFinalizer)
-
-	record := node.records()["storage"]
-	assert.Equal(t, specs.DaemonSetPhaseBlocked, record.Phase)
-	assert.Equal(t, held.Name, record.FailedPod)
-	assert.Contains(t, record.LastError, lab.HoldFinalizer)
-
-	letGo()
-
-	status = node.awaitPhase(specs.PhaseRecovered)
-	assert.Equal(t, 1, status.Counts.Recovered)
-	assert.Zero(t, status.Counts.Blocked)
-
-	record = node.records()["storage"]
-	assert.Equal(t, specs.DaemonSetPhaseRecovered, record.Phase)
-	assert.Equal(t, node.pod(daemonSet).Name, record.Replacement)
-	assert.Empty(t, record.LastError)
-	s.awaitReady()
-}
-
 func TestSurgeLeavesMorePodsBehindThanOneShutdownDoesOtherwise(t *testing.T) {
 	// More than this are left behind: the shutdown is held up until they are there.
 	const limit = 2

@@ -23,6 +23,9 @@ type Options struct {
 	Only string
 	// Quick plays the smaller set, List none.
 	Quick, List bool
+	// Times is how often all of it is played, to see that it has the same outcome each
+	// time; zero is once.
+	Times int
 	// Out is the folder for the reports. It is created if need be.
 	Out string
 	// Rebound and Coordinator are binaries; those beside the running program if they
@@ -59,27 +62,51 @@ func Run(ctx context.Context, options Options, w io.Writer) error {
 	}
 
 	log := show.NewLog(w)
-	log.Say("playing %d rows on Kubernetes %s", len(rows), show.KubernetesVersion())
+	runner := &Runner{Programs: programs}
 
-	done := 0
-	runner := &Runner{Programs: programs, Ended: func(result Result) {
-		done++
-		log.Say("%3d/%d  %-6s %s", done, len(rows), result.verdict(), result.Name)
-	}}
+	var first *Report
 
-	report := &Report{Rows: runner.Run(ctx, rows)}
+	for run := range max(options.Times, 1) {
+		log.Say("playing %d rows on Kubernetes %s", len(rows), show.KubernetesVersion())
 
-	if ctx.Err() != nil {
-		return errors.New("interrupted, nothing was reported")
-	}
+		report := runner.report(ctx, rows, log)
 
-	if err := errors.Join(report.write(options.Out), report.WriteTable(w)); err != nil {
-		return err
+		if ctx.Err() != nil {
+			return errors.New("interrupted, nothing was reported")
+		}
+
+		if err := errors.Join(report.write(options.Out), report.WriteTable(w)); err != nil {
+			return err
+		}
+
+		if first == nil {
+			first = report
+		}
+
+		if err := errors.Join(report.Check(), report.Differs(first)); err != nil {
+			return fmt.Errorf("run %d: %w", run+1, err)
+		}
 	}
 
 	fmt.Fprintf(w, "\nreports: %s\n         %s\n", filepath.Join(options.Out, jsonFile), filepath.Join(options.Out, htmlFile))
 
-	return report.Check()
+	return nil
+}
+
+// report plays the rows and says how each of them has ended.
+func (runner *Runner) report(ctx context.Context, rows []Row, log *show.Log) *Report {
+	done := 0
+
+	runner.Ended = func(result Result) {
+		if ctx.Err() != nil {
+			return // what was going on when it was interrupted tells nothing
+		}
+
+		done++
+		log.Say("%3d/%d  %-6s %s", done, len(rows), result.verdict(), result.Name)
+	}
+
+	return &Report{Rows: runner.Run(ctx, rows)}
 }
 
 // choose returns the rows that are asked for.

@@ -8,6 +8,7 @@ import (
 	"bytes"
 	_ "embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"html/template"
 	"io"
@@ -58,6 +59,30 @@ func (report *Report) Check() error {
 	}
 
 	return nil
+}
+
+// Differs says in which rows the report is not the same as another one. Requests
+// and seconds are different in each run.
+func (report *Report) Differs(from *Report) error {
+	outcome := func(result Result) Result {
+		result.Requests, result.Seconds = 0, 0
+
+		return result
+	}
+
+	if len(report.Rows) != len(from.Rows) {
+		return fmt.Errorf("%d rows, and not %d as before", len(report.Rows), len(from.Rows))
+	}
+
+	var errs []error
+
+	for i, result := range report.Rows {
+		if outcome(result) != outcome(from.Rows[i]) {
+			errs = append(errs, fmt.Errorf("row %q is not as before: %s; before: %s", result.Name, result.Seen, from.Rows[i].Seen))
+		}
+	}
+
+	return errors.Join(errs...)
 }
 
 // JSON returns the report as faults.json has it.

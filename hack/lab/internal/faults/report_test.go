@@ -75,4 +75,18 @@ func TestReportFailsWithOneOfItsRows(t *testing.T) {
 	require.NoError(t, all.Check())
 }
 
+func TestReportsDifferByMoreThanRequestsAndSeconds(t *testing.T) {
+	t.Parallel()
+
+	first, second := report(), report()
+	second.Rows[0].Requests, second.Rows[0].Seconds = 99, 99
+	require.NoError(t, second.Differs(first))
+
+	second.Rows[0].Seen = "recovered later"
+	require.ErrorContains(t, second.Differs(first), `row "good" is not as before: recovered later; before: recovered`)
+
+	second.Rows = second.Rows[:1]
+	require.ErrorContains(t, second.Differs(first), "1 rows, and not 2 as before")
+}
+
 var errMade = errors.New("made up")

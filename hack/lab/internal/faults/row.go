@@ -96,7 +96,8 @@ func Rows() []Row { return slices.Concat(recoveryRows(), rebootRows()) }
 // recoveryRows are those of the half recovery, by theme.
 func recoveryRows() []Row {
 	return of(Recovery,
-		serverRows(),
+		serverRows(), networkRows(), answerRows(), componentRows(), refusalRows(), identityRows(), ownerRows(),
+		clockRows(), machineRows(), interruptionRows(), kubeletRows(), podRows(), daemonSetRows(),
 	)
 }
 

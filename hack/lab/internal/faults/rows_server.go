@@ -5,50 +5,92 @@
 package faults
 
 import (
+	"fmt"
+	"time"
+
 	"github.com/talos-rebound/rebound/hack/lab/component"
 	"github.com/talos-rebound/rebound/hack/lab/lab"
 )
 
-// oneBack is the end of a recovery in which one pod had to be replaced.
-const oneBack = "recovered (DaemonSets: 1 recovered), pods deleted: 1, and all pods are Ready"
+// unreachable is what a recovery says that cannot reach the API server.
+const unreachable = `failed to read node "NODE"`
 
-// left is a node that is down, with one Failed pod that rebound alone will
-// delete.
-func (s *Stage) left(options ...lab.NodeOption) *Node {
-	node := s.AddNode("", options...)
-	s.Apply("proxy")
-	s.AwaitReady()
-	s.SuspendBackOff()
-	must(node.Stop(s.ctx))
+// baseline is a recovery in which nothing is wrong.
+func baseline() Row {
+	return Row{
+		Name: "nothing is wrong", Fault: "none", When: "never", Lasts: "no time",
+		End: oneBack, Requests: 8, Quick: true,
+		Play: func(s *Stage) (string, error) {
+			node := s.fail(s.Rebound(), lab.WithProxy())
+			must(node.Boot(s.ctx))
 
-	return node
+			return node.End(), nil
+		},
+	}
 }
 
-// serverRows are about the API server.
+// serverRows are about the API server itself, at each step of a recovery.
 func serverRows() []Row {
-	return []Row{
-		{
-			Name: "nothing is wrong", Fault: "none", When: "never", Lasts: "for ever",
-			End: oneBack, Requests: 12, Quick: true,
-			Play: func(s *Stage) (string, error) {
-				node := s.left(s.Rebound(), lab.WithProxy())
-				must(node.Start(s.ctx))
+	all := steps()
+	rows := make([]Row, 0, 1+3*len(all))
+	rows = append(rows, baseline())
 
-				return node.End(), nil
-			},
-		},
-		{
-			Name: "the API server is away when the node boots", Fault: "kube-apiserver is stopped", When: "before the first list", Lasts: "until rebound has said so",
-			Phase: "waiting", Message: "connection refused", End: oneBack, Requests: 60, Place: InTurn, Quick: true,
-			Play: func(s *Stage) (string, error) {
-				node := s.left(s.Rebound())
-				s.StopComponent(component.APIServer)
-				must(node.Boot(s.ctx))
-				node.AwaitFault()
-				s.StartComponent(component.APIServer)
+	for i, step := range all {
+		rows = append(rows,
+			Row{
+				Name:  "the API server is killed " + step.when,
+				Fault: "kube-apiserver is killed", When: step.when, Lasts: "until rebound has said so",
+				Phase: "waiting", Message: unreachable, End: oneBack, Requests: 40, Place: InTurn, Quick: i == 1,
+				Play: func(s *Stage) (string, error) {
+					at := step.begin(s)
 
-				return node.End(), nil
+					s.KillComponent(component.APIServer)
+					at.resume()
+					at.node.AwaitFault()
+					s.StartComponent(component.APIServer)
+					at.finish()
+
+					return at.node.End(), nil
+				},
 			},
+			Row{
+				Name:  "the API server is restarted " + step.when,
+				Fault: "kube-apiserver is stopped and started", When: step.when, Lasts: "as long as it takes",
+				End: oneBack, Requests: 40, Place: InTurn,
+				Play: func(s *Stage) (string, error) {
+					at := step.begin(s)
+
+					s.StopComponent(component.APIServer)
+					at.resume()
+					s.StartComponent(component.APIServer)
+					at.finish()
+
+					return at.node.End(), nil
+				},
+			},
+			slowRow(step),
+		)
+	}
+
+	return rows
+}
+
+// slowRow delays every request.
+func slowRow(step step) Row {
+	const latency = 3 * time.Second
+
+	return Row{
+		Name:  "the API server is slow " + step.when,
+		Fault: fmt.Sprintf("every request takes %s longer", latency), When: step.when, Lasts: "to the end",
+		End: oneBack, Requests: 20,
+		Play: func(s *Stage) (string, error) {
+			at := step.begin(s)
+
+			at.node.Proxy().SetLatency(latency)
+			at.resume()
+			at.finish()
+
+			return at.node.End(), nil
 		},
 	}
 }

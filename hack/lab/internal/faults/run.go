@@ -5,9 +5,11 @@
 package faults
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -51,6 +53,9 @@ func (runner *Runner) Run(ctx context.Context, rows []Row) []Result {
 	var group errgroup.Group
 
 	for name, indices := range lanes {
+		// What may take longest comes first, so that the rest goes on beside it.
+		slices.SortStableFunc(indices, func(a, b int) int { return cmp.Compare(rows[b].limit(), rows[a].limit()) })
+
 		group.Go(func() error {
 			runner.runLane(ctx, name, rows, indices, results)
 

@@ -119,11 +119,16 @@ func (s *Stage) AddNode(suffix string, options ...lab.NodeOption) *Node {
 
 // Apply creates or changes a DaemonSet that runs on the row's nodes.
 func (s *Stage) Apply(name string, options ...lab.DaemonSetOption) *appsv1.DaemonSet {
+	return must1(s.Lab.ApplyDaemonSet(s.ctx, s.build(name, options...)))
+}
+
+// build returns what Apply applies.
+func (s *Stage) build(name string, options ...lab.DaemonSetOption) *appsv1.DaemonSet {
 	if !slices.Contains(s.daemonSets, name) {
 		s.daemonSets = append(s.daemonSets, name)
 	}
 
-	return must1(s.Lab.ApplyDaemonSet(s.ctx, lab.DaemonSet(s.Name, name, append(options, lab.NodeSelector(s.labels()))...)))
+	return lab.DaemonSet(s.Name, name, append(options, lab.NodeSelector(s.labels()))...)
 }
 
 // AwaitReady waits until the DaemonSets have Ready pods on every node.
@@ -177,11 +182,54 @@ func (s *Stage) Reboot() {
 // end of the row at the latest.
 func (s *Stage) StopComponent(name component.Name) {
 	must(s.Lab.StopComponent(name))
-	s.Cleanup(func(ctx context.Context) error { return s.Lab.StartComponent(ctx, name) })
+	s.Cleanup(func(ctx context.Context) error { return s.restore(ctx, name) })
+}
+
+// KillComponent ends a component at once, as a crash does. It is back at the end
+// of the row at the latest.
+func (s *Stage) KillComponent(name component.Name) {
+	must(s.Lab.KillComponent(name))
+	s.Cleanup(func(ctx context.Context) error { return s.restore(ctx, name) })
 }
 
 // StartComponent brings it back, and returns when it is ready.
-func (s *Stage) StartComponent(name component.Name) { must(s.Lab.StartComponent(s.ctx, name)) }
+func (s *Stage) StartComponent(name component.Name) { must(s.restore(s.ctx, name)) }
+
+// restore brings a component back unless it is there. What has seen the API
+// server go may take a minute to notice that it is back, and no row is about
+// that: so the scheduler and the controller manager are new ones then, unless the
+// row has taken them away itself.
+func (s *Stage) restore(ctx context.Context, name component.Name) error {
+	if s.Lab.Runs(name) {
+		return nil
+	}
+
+	if name != component.APIServer {
+		return s.Lab.StartComponent(ctx, name)
+	}
+
+	clients := slices.DeleteFunc([]component.Name{component.Scheduler, component.ControllerManager}, func(client component.Name) bool {
+		return !s.Lab.Runs(client)
+	})
+
+	for _, client := range clients {
+		if err := s.Lab.KillComponent(client); err != nil {
+			return err
+		}
+	}
+
+	if err := s.Lab.StartComponent(ctx, name); err != nil {
+		return err
+	}
+
+	group, groupCtx := errgroup.WithContext(ctx)
+
+	for _, client := range clients {
+		group.Go(func() error { return s.Lab.StartComponent(groupCtx, client) })
+	}
+
+	return group.Wait()
+}
 
 // Pods returns all pods of the namespace.
 func (s *Stage) Pods() []corev1.Pod {

@@ -9,17 +9,37 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/kubernetes/pkg/kubelet/cm"
 	"k8s.io/kubernetes/pkg/kubelet/cm/admission"
 	"k8s.io/kubernetes/pkg/kubelet/lifecycle"
 )
 
-// Device is an extended resource that a device plugin advertises.
-type Device struct {
-	// Count is the capacity that the node reports from its start.
-	Count int64 `json:"count"`
-	// UsableAfter is the time after the start of the kubelet in which the plugin
-	// fails to allocate the device, as one does whose driver is still loading.
-	UsableAfter time.Duration `json:"usableAfter"`
+// deviceCount is how many there are of each device.
+const deviceCount = 100
+
+// containers is the kubelet's container manager: no cgroups, but devices.
+type containers struct {
+	cm.ContainerManager
+
+	devices devices
+}
+
+// newContainers makes a container manager with extended resources, each with the
+// time from which on it can be allocated.
+func newContainers(wanted map[string]time.Time) *containers {
+	capacity := corev1.ResourceList{}
+
+	for name := range wanted {
+		capacity[corev1.ResourceName(name)] = *resource.NewQuantity(deviceCount, resource.DecimalSI)
+	}
+
+	return &containers{ContainerManager: cm.NewStubContainerManagerWithDevicePluginResource(capacity), devices: wanted}
+}
+
+// GetAllocateResourcesPodAdmitHandler implements cm.ContainerManager.
+func (containers *containers) GetAllocateResourcesPodAdmitHandler() lifecycle.PodAdmitHandler {
+	return containers.devices
 }
 
 // devices admits a pod when every device that it asks for can be allocated.
@@ -28,27 +48,15 @@ type Device struct {
 // chain of admission handlers, and its refusals go through the same code: the
 // pod fails with reason UnexpectedAdmissionError, and nobody but the kubelet
 // can know beforehand, so the scheduler keeps on binding replacements.
-type devices struct {
-	started time.Time
-	wanted  map[string]Device
-}
-
-func newDevices(wanted map[string]Device) *devices {
-	return &devices{started: time.Now(), wanted: wanted}
-}
+type devices map[string]time.Time
 
 // Admit implements lifecycle.PodAdmitHandler.
-func (devices *devices) Admit(attrs *lifecycle.PodAdmitAttributes) lifecycle.PodAdmitResult {
-	up := time.Since(devices.started)
-
+func (devices devices) Admit(attrs *lifecycle.PodAdmitAttributes) lifecycle.PodAdmitResult {
 	for _, container := range attrs.Pod.Spec.Containers {
 		for name := range container.Resources.Requests {
-			device, ok := devices.wanted[string(name)]
-			if !ok || up >= device.UsableAfter {
-				continue
+			if usable, ok := devices[string(name)]; ok && time.Now().Before(usable) {
+				return admission.GetPodAdmitResult(unallocatable(name))
 			}
-
-			return admission.GetPodAdmitResult(unallocatable(name))
 		}
 	}
 

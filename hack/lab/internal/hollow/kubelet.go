@@ -5,18 +5,17 @@
 // Package hollow runs the kubelet's own code without a machine under it.
 //
 // Everything that talks to the API server is real: registration, heartbeats,
-// pod admission, the status manager, the node shutdown manager. What reaches
-// down to the kernel is not: the container runtime, cgroups, mounts and
-// cadvisor are the stand-ins that kubernetes keeps for its own scale tests.
+// pod admission, the status manager, the node shutdown manager, the CRI. What
+// reaches down to the kernel is not: cgroups, mounts and cadvisor are the
+// stand-ins that Kubernetes keeps for its own scale tests. The container runtime
+// is somebody else's, at the other end of a unix socket.
 package hollow
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
 	"net"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -32,57 +31,34 @@ import (
 	"k8s.io/kubernetes/pkg/kubemark"
 )
 
-// MaxPods is the kubelet's default.
-const MaxPods = 110
-
 // certificateInterval is how often the kubelet looks for a new certificate.
 const certificateInterval = time.Second
 
-// Config says how to run a kubelet.
-type Config struct {
-	// NodeName is the name to register.
-	NodeName string
-	// BootID is what the machine says about the current boot.
-	BootID string
-	// Root is the kubelet's folder, /var/lib/kubelet on a machine.
-	Root string
-	// LogRoot is where the pods' log folders go, /var/log/pods on a machine.
-	LogRoot string
-	// Address is the IP address to listen on.
-	Address string
-	// NodeAddress is the IP address to register, on which nobody needs to listen;
-	// empty for Address.
-	NodeAddress string
-	// Port is the kubelet's port; it serves plain HTTP here.
-	Port int
-	// ReadOnlyPort serves /healthz and /pods.
-	ReadOnlyPort int
-	// ShutdownGracePeriod and ShutdownGracePeriodCriticalPods are the settings
-	// of the kubelet with these names.
-	ShutdownGracePeriod             time.Duration
-	ShutdownGracePeriodCriticalPods time.Duration
-	// Labels are put on the Node object when it is registered.
-	Labels map[string]string
-	// Images are those whose containers run for real, by name.
-	Images map[string]Program
-	// StaticPods is the folder of static pods, StaticPodURL where there is a list of them; empty for none.
-	StaticPods, StaticPodURL string
-	// NetworkConfig is the file without which the runtime's network is not ready,
-	// and so the node is not Ready; empty for a network that always is.
-	NetworkConfig string
-	// Devices are extended resources, by name.
-	Devices map[string]Device
+// config says how to run a kubelet, besides what is in its configuration file.
+type config struct {
+	// nodeName is the name to register.
+	nodeName string
+	// nodeAddress is the IP address to register, on which nobody needs to listen.
+	nodeAddress string
+	// root is the kubelet's folder, /var/lib/kubelet on a machine.
+	root string
+	// labels are put on the Node object when it is registered.
+	labels map[string]string
+	// bootID is what the machine says about the current boot.
+	bootID string
+	// devices are extended resources, with the time from which on they can be
+	// allocated.
+	devices map[string]time.Time
+	// settings are those of the configuration file.
+	settings *kubeletconfig.KubeletConfiguration
 }
 
-// Start starts a kubelet which uses the client configuration. Nothing in the
+// start starts a kubelet which uses the client configuration. Nothing in the
 // kubelet can be waited for: it ends with the process.
-func Start(ctx context.Context, config Config, client *rest.Config) error {
-	server, err := config.server()
-	if err != nil {
-		return err
-	}
+func start(ctx context.Context, config config, client *rest.Config) error {
+	server := config.server()
 
-	deps, err := config.dependencies(server, client)
+	deps, err := config.dependencies(ctx, server, client)
 	if err != nil {
 		return err
 	}
@@ -104,7 +80,7 @@ func Start(ctx context.Context, config Config, client *rest.Config) error {
 
 	go main.Run(ctx, deps.PodConfig.Updates())
 	go main.ListenAndServe(ctx, &server.KubeletConfiguration, deps.TLSConfig, deps.Auth, deps.TracerProvider)
-	go main.ListenAndServeReadOnly(ctx, net.ParseIP(config.Address), uint(config.ReadOnlyPort), deps.TracerProvider)
+	go main.ListenAndServeReadOnly(ctx, net.ParseIP(server.Address), uint(server.ReadOnlyPort), deps.TracerProvider)
 
 	return nil
 }
@@ -113,14 +89,14 @@ func Start(ctx context.Context, config Config, client *rest.Config) error {
 // address as --node-ip and otherwise looks for the interface of the default
 // route; a host name that is an address it takes as it is. The label with the
 // host name is set to the node's name in turn.
-func newKubelet(ctx context.Context, config Config, server *options.KubeletServer, deps *kubelet.Dependencies) (kubelet.Bootstrap, error) {
+func newKubelet(ctx context.Context, config config, server *options.KubeletServer, deps *kubelet.Dependencies) (kubelet.Bootstrap, error) {
 	return kubelet.NewMainKubelet(
 		ctx,
 		&server.KubeletConfiguration,
 		deps,
 		&server.ContainerRuntimeOptions,
-		cmp.Or(config.NodeAddress, config.Address),
-		types.NodeName(config.NodeName),
+		config.nodeAddress,
+		types.NodeName(config.nodeName),
 		nil,
 		server.ProviderID,
 		server.CloudProvider,
@@ -144,52 +120,30 @@ func newKubelet(ctx context.Context, config Config, server *options.KubeletServe
 	)
 }
 
-// server returns the kubelet's defaults with what a lab has to change.
-func (config Config) server() (*options.KubeletServer, error) {
+// server returns the settings, with the defaults of the flags and what the
+// stand-ins need of them.
+func (config config) server() *options.KubeletServer {
 	flags := options.NewKubeletFlags()
-	flags.RootDirectory = config.Root
-	flags.CertDirectory = filepath.Join(config.Root, "pki")
+	flags.RootDirectory = config.root
+	flags.CertDirectory = filepath.Join(config.root, "pki")
 	flags.MinimumGCAge.Duration = time.Minute
 	flags.MaxContainerCount = 100
 	flags.MaxPerPodContainerCount = 2
-	flags.NodeLabels[corev1.LabelHostname] = config.NodeName
+	flags.NodeLabels[corev1.LabelHostname] = config.nodeName
 
-	maps.Copy(flags.NodeLabels, config.Labels)
+	maps.Copy(flags.NodeLabels, config.labels)
 
-	settings, err := options.NewKubeletConfiguration()
-	if err != nil {
-		return nil, fmt.Errorf("failed to default kubelet configuration: %w", err)
-	}
-
-	settings.Address = config.Address
-	settings.Port = int32(config.Port)
-	settings.ReadOnlyPort = int32(config.ReadOnlyPort)
-	settings.StaticPodPath = config.StaticPods
-	settings.StaticPodURL = config.StaticPodURL
-	settings.PodLogsDir = config.LogRoot
-	settings.VolumePluginDir = filepath.Join(config.Root, "volume-plugins")
-	settings.ContainerRuntimeEndpoint = "unix://" + filepath.Join(config.Root, "no-cri.sock")
-	settings.ProviderID = "lab://" + config.NodeName
-	settings.MaxPods = MaxPods
-	settings.MaxOpenFiles = 4096
-	settings.ShutdownGracePeriod.Duration = config.ShutdownGracePeriod
-	settings.ShutdownGracePeriodCriticalPods.Duration = config.ShutdownGracePeriodCriticalPods
+	settings := config.settings.DeepCopy()
 	settings.CgroupsPerQOS = false
 	settings.EnforceNodeAllocatable = []string{}
 	settings.EnableControllerAttachDetach = false
 	settings.HairpinMode = kubeletconfig.HairpinNone
 	settings.ResolverConfig = ""
 
-	for _, folder := range []string{settings.PodLogsDir, settings.VolumePluginDir} {
-		if err = os.MkdirAll(folder, 0o700); err != nil {
-			return nil, fmt.Errorf("failed to create folder %q: %w", folder, err)
-		}
-	}
-
-	return &options.KubeletServer{KubeletFlags: *flags, KubeletConfiguration: *settings}, nil
+	return &options.KubeletServer{KubeletFlags: *flags, KubeletConfiguration: *settings}
 }
 
-func (config Config) dependencies(server *options.KubeletServer, restConfig *rest.Config) (*kubelet.Dependencies, error) {
+func (config config) dependencies(ctx context.Context, server *options.KubeletServer, restConfig *rest.Config) (*kubelet.Dependencies, error) {
 	settings := &server.KubeletConfiguration
 
 	ordinary := rest.CopyConfig(restConfig)
@@ -210,18 +164,20 @@ func (config Config) dependencies(server *options.KubeletServer, restConfig *res
 		return nil, fmt.Errorf("failed to create heartbeat client: %w", err)
 	}
 
-	runtime := newRuntime(config.Images, config.NetworkConfig)
-
 	hollow := kubemark.NewHollowKubelet(
 		&server.KubeletFlags,
 		settings,
 		client,
 		heartbeatClient,
-		&machineInfo{bootID: config.BootID},
-		newImages(),
-		runtime,
-		newContainers(runtime, config.Devices),
+		&machineInfo{bootID: config.bootID},
+		nil, // the runtime and its images
+		nil, // are connected to below
+		newContainers(config.devices),
 	)
+
+	if err = kubelet.PreInitRuntimeService(ctx, settings, hollow.KubeletDeps); err != nil {
+		return nil, fmt.Errorf("failed to connect to the container runtime: %w", err)
+	}
 
 	return hollow.KubeletDeps, nil
 }

@@ -10,7 +10,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/talos-rebound/rebound/hack/lab/internal/hollow"
+	"github.com/talos-rebound/rebound/hack/lab/internal/cri"
 )
 
 // Config is what the lab tells a node about one boot.
@@ -23,6 +23,8 @@ type Config struct {
 	BootID string `json:"bootID"`
 	// Root is the node's root folder, which survives reboots.
 	Root Root `json:"root"`
+	// Log is the file that the kubelet logs to.
+	Log string `json:"log"`
 	// KubeletPort and HealthPort are the kubelet's ports; Talos checks the
 	// kubelet's health on the second.
 	KubeletPort int `json:"kubeletPort"`
@@ -34,14 +36,16 @@ type Config struct {
 	// Labels go to the Node object.
 	Labels map[string]string `json:"labels,omitempty"`
 	// Images are those whose containers run for real.
-	Images map[string]hollow.Program `json:"images,omitempty"`
+	Images map[string]cri.Program `json:"images,omitempty"`
 	// StaticPods is the kubelet's folder of static pods. StaticPodList is a file
 	// with a list of pods that the machine serves to the kubelet, as machined
 	// does. Either may be empty.
 	StaticPods    string `json:"staticPods,omitempty"`
 	StaticPodList string `json:"staticPodList,omitempty"`
-	// Devices are the node's extended resources.
-	Devices map[string]hollow.Device `json:"devices,omitempty"`
+	// Devices are the node's extended resources. It has them from its start, and
+	// they cannot be allocated until the time after the boot, as those of a plugin
+	// whose driver is still loading.
+	Devices map[string]time.Duration `json:"devices,omitempty"`
 	// EtcdMembers is the file with the members of etcd that WriteEtcdMembers has
 	// written; empty for a worker, which shows none.
 	EtcdMembers string `json:"etcdMembers,omitempty"`

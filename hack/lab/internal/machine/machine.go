@@ -7,15 +7,15 @@
 // It maintains the COSI resources that machined maintains around the kubelet,
 // in the order in which machined does so when it boots and reboots, plays bus
 // and logind to the kubelet, and runs rebound's controllers if the node has
-// them. Its state lives in memory and ends with the process. It is not a
-// machined: there is no machine configuration, and the kubelet is the only
-// service.
+// them. Its state lives in memory and ends with the process, and so do the
+// containers, whose runtime it is too. It is not a machined: there is no machine
+// configuration, and the kubelet is the only service. That is a process of its
+// own, which is started again when it ends.
 package machine
 
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"os/signal"
@@ -25,15 +25,12 @@ import (
 
 	"github.com/cosi-project/runtime/pkg/controller/runtime"
 	talosruntime "github.com/siderolabs/talos/pkg/machinery/resources/runtime"
-	"github.com/siderolabs/talos/pkg/machinery/resources/v1alpha1"
 	"go.uber.org/zap"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
-	"k8s.io/klog/v2"
 
-	"github.com/talos-rebound/rebound/hack/lab/internal/hollow"
+	"github.com/talos-rebound/rebound/hack/lab/internal/cri"
 	"github.com/talos-rebound/rebound/hack/lab/internal/logind"
-	"github.com/talos-rebound/rebound/hack/lab/internal/loopback"
 	"github.com/talos-rebound/rebound/internal/agent/host"
 )
 
@@ -49,7 +46,7 @@ const kubeconfigPeriod = time.Second
 
 type machine struct {
 	config Config
-	booted time.Time
+	clock  clock
 	logger *zap.Logger
 	state  *host.State
 	logind *logind.Server
@@ -59,15 +56,18 @@ type machine struct {
 	// time, and returns before the reboot has begun.
 	requestReboot func()
 
-	// watchers end with the kubelet.
+	startKubelet StartKubelet
+	// watchers end when the kubelet is stopped.
 	watchers sync.WaitGroup
+	// up is whether the boot sequence has ended.
+	up bool
 }
 
 // Main boots a node and returns when it is down. SIGTERM shuts it down, with
 // nil for its error. If it was asked for a reboot, the error is a Rebooted. Its
 // only argument is the path of a configuration file.
-func Main(args []string) error {
-	booted := time.Now()
+func Main(args []string, startKubelet StartKubelet) error {
+	up := time.Now()
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
@@ -81,10 +81,6 @@ func Main(args []string) error {
 		return err
 	}
 
-	if err = logKubelet(); err != nil {
-		return err
-	}
-
 	logger, err := zap.NewDevelopment(zap.WithCaller(false))
 	if err != nil {
 		return fmt.Errorf("failed to create logger: %w", err)
@@ -93,19 +89,9 @@ func Main(args []string) error {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, SignalBegin, SignalCancel, SignalReboot)
 
-	return (&machine{config: config, booted: booted, logger: logger, signals: signals}).run(ctx)
-}
+	clock := clock{root: config.Root, up: up}
 
-// logKubelet makes the kubelet log what it does in a shutdown.
-func logKubelet() error {
-	flags := flag.NewFlagSet("klog", flag.ContinueOnError)
-	klog.InitFlags(flags)
-
-	if err := flags.Set("v", "2"); err != nil {
-		return fmt.Errorf("failed to set log level: %w", err)
-	}
-
-	return nil
+	return (&machine{config: config, clock: clock, logger: logger, signals: signals, startKubelet: startKubelet}).run(ctx)
 }
 
 // run lives from boot to reboot. The reboot begins when rebooting is done.
@@ -183,8 +169,12 @@ func (machine *machine) announce(ctx context.Context) {
 func (machine *machine) start(ctx context.Context) error {
 	config := machine.config
 
-	err := config.Root.boot(config.BootID, machine.booted)
+	booted, err := machine.clock.bootTime()
 	if err != nil {
+		return err
+	}
+
+	if err = config.Root.boot(config.BootID, booted); err != nil {
 		return err
 	}
 
@@ -197,6 +187,10 @@ func (machine *machine) start(ctx context.Context) error {
 	}
 
 	if machine.logind, err = logind.Listen(config.Root.BusSocket()); err != nil {
+		return err
+	}
+
+	if err = machine.serveRuntime(ctx); err != nil {
 		return err
 	}
 
@@ -220,7 +214,7 @@ func (machine *machine) start(ctx context.Context) error {
 }
 
 func (machine *machine) startControllers(ctx context.Context) error {
-	controllers, err := machine.config.Rebound.controllers(machine.config.Root, machine.booted)
+	controllers, err := machine.config.Rebound.controllers(machine.config.Root, machine.clock)
 	if err != nil {
 		return fmt.Errorf("failed to construct controllers: %w", err)
 	}
@@ -246,6 +240,26 @@ func (machine *machine) startControllers(ctx context.Context) error {
 	return nil
 }
 
+// serveRuntime serves the container runtime to the kubelet until ctx is done.
+func (machine *machine) serveRuntime(ctx context.Context) error {
+	wait, err := cri.Serve(ctx, cri.Config{
+		Socket:        machine.config.Root.RuntimeSocket(),
+		Images:        machine.config.Images,
+		NetworkConfig: machine.config.Root.NetworkConfig(),
+	})
+	if err != nil {
+		return err
+	}
+
+	go func() {
+		if err := wait(); err != nil {
+			machine.logger.Error("the container runtime went away", zap.Error(err))
+		}
+	}()
+
+	return nil
+}
+
 // boot runs the boot sequence as far as the kubelet is concerned.
 func (machine *machine) boot(ctx context.Context) error {
 	config := machine.config
@@ -265,59 +279,35 @@ func (machine *machine) boot(ctx context.Context) error {
 		return err
 	}
 
-	client, err := machine.nodeClient("kubelet")
-	if err != nil {
-		return err
-	}
-
 	staticPodURL, err := machine.serveStaticPods()
 	if err != nil {
 		return err
 	}
 
-	if err = hollow.Start(ctx, hollow.Config{
-		NodeName:                        config.Name,
-		BootID:                          config.BootID,
-		Root:                            config.Root.Kubelet(),
-		LogRoot:                         config.Root.PodLogs(),
-		Address:                         loopback.Address,
-		NodeAddress:                     config.Address,
-		Port:                            config.KubeletPort,
-		ReadOnlyPort:                    config.HealthPort,
-		ShutdownGracePeriod:             config.ShutdownGracePeriod,
-		ShutdownGracePeriodCriticalPods: config.ShutdownGracePeriodCriticalPods,
-		Labels:                          config.Labels,
-		Devices:                         config.Devices,
-		Images:                          config.Images,
-		NetworkConfig:                   config.Root.NetworkConfig(),
-		StaticPods:                      config.StaticPods,
-		StaticPodURL:                    staticPodURL,
-	}, client); err != nil {
+	if err = machine.writeKubeletConfig(staticPodURL); err != nil {
 		return err
 	}
 
-	if err = machine.state.SetKubelet(ctx, v1alpha1.ServiceSpec{Running: true, Unknown: true}); err != nil {
-		return err
-	}
-
-	kubelet := host.Kubelet{
-		State:        machine.state,
-		URL:          "http://" + loopback.HostPort(config.HealthPort) + "/healthz",
-		InitialDelay: healthInitialDelay,
-		Period:       healthPeriod,
-		Timeout:      healthTimeout,
-		Supervised:   true,
-		Healthy:      machine.finishBoot,
-		Logger:       machine.logger,
-	}
-	machine.watchers.Go(func() { kubelet.Watch(ctx) })
+	args := machine.kubeletArgs()
+	machine.watchers.Go(func() { machine.superviseKubelet(ctx, args) })
 
 	return nil
 }
 
-// finishBoot ends the boot sequence, which is when every service is up.
+// finishBoot ends the boot sequence, which is when every service is up. A kubelet
+// that is up once more, maybe in the middle of a reboot, ends nothing.
 func (machine *machine) finishBoot(ctx context.Context) error {
-	return machine.state.SetStage(ctx, talosruntime.MachineStageRunning)
+	if machine.up {
+		return nil
+	}
+
+	if err := machine.state.SetStage(ctx, talosruntime.MachineStageRunning); err != nil {
+		return err
+	}
+
+	machine.up = true
+
+	return nil
 }
 
 // Talos' limit for the finalizers on the kubelet's lifecycle.

@@ -25,6 +25,17 @@ func (root Root) Kubeconfig() string { return root.path("etc", "kubernetes", "ku
 // Kubelet is the kubelet's folder.
 func (root Root) Kubelet() string { return root.path("var", "lib", "kubelet") }
 
+// KubeletConfig is the kubelet's configuration.
+func (root Root) KubeletConfig() string { return root.path("etc", "kubernetes", "kubelet.yaml") }
+
+// KubeletPID is the file with the process id of the kubelet while that runs.
+func (root Root) KubeletPID() string { return filepath.Join(root.run(), "kubelet.pid") }
+
+// RuntimeSocket is where the container runtime serves the kubelet.
+func (root Root) RuntimeSocket() string {
+	return filepath.Join(root.run(), "containerd", "containerd.sock")
+}
+
 // ClientCertificate is the kubelet's current client certificate with its key:
 // a link to a file that bears the time of its writing in its name.
 func (root Root) ClientCertificate() string {
@@ -71,6 +82,7 @@ func (root Root) Create() error {
 		filepath.Dir(root.ClientCertificate()),
 		root.PodLogs(),
 		filepath.Dir(root.BootID()),
+		filepath.Dir(root.clock()),
 		filepath.Dir(root.NetworkConfig()),
 		filepath.Dir(root.RebootCommand()),
 	} {
@@ -132,6 +144,19 @@ func (root Root) boot(bootID string, at time.Time) error {
 
 	if err := os.WriteFile(root.RebootCommand(), command, 0o700); err != nil { //nolint:gosec // it is a program
 		return fmt.Errorf("failed to write command for reboots: %w", err)
+	}
+
+	return nil
+}
+
+// LateBootID is what rebound reads in place of BootID in a boot whose id is
+// hidden. There is no such file until ShowBootID.
+func (root Root) LateBootID() string { return filepath.Join(root.run(), "boot_id") }
+
+// ShowBootID writes what was hidden.
+func (root Root) ShowBootID(bootID string) error {
+	if err := os.WriteFile(root.LateBootID(), []byte(bootID+"\n"), 0o600); err != nil {
+		return fmt.Errorf("failed to write boot id: %w", err)
 	}
 
 	return nil

@@ -2,7 +2,7 @@
 // License, v. 2.0. If a copy of the MPL was not distributed with this
 // file, You can obtain one at http://mozilla.org/MPL/2.0/.
 
-package hollow
+package cri
 
 import (
 	"context"
@@ -37,7 +37,7 @@ type program struct {
 	ended   chan struct{}
 }
 
-// start runs the program, which cannot outlive the node, and calls exited with its exit code.
+// start runs the program, which cannot outlive the machine, and calls exited with its exit code.
 func (p *program) start(image Program, exited func(code int32)) error {
 	cmd := exec.Command(image.Binary, append(p.paths(image.Root, p.config.Args), "--host-root="+image.Root)...) //nolint:noctx // StopContainer ends it
 

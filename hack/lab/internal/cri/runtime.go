@@ -2,7 +2,7 @@
 // License, v. 2.0. If a copy of the MPL was not distributed with this
 // file, You can obtain one at http://mozilla.org/MPL/2.0/.
 
-package hollow
+package cri
 
 import (
 	"context"
@@ -16,8 +16,12 @@ import (
 	criapitesting "k8s.io/cri-api/pkg/apis/testing"
 )
 
+// InitImage is the image of containers that run to completion, as init
+// containers do. The CRI does not say what an init container is.
+const InitImage = "registry.k8s.io/busybox:1.37"
+
 const (
-	// initDuration is how long an init container runs.
+	// initDuration is how long a container of InitImage runs.
 	initDuration = 200 * time.Millisecond
 	// terminated is the exit code of a process that SIGTERM has ended.
 	terminated = 128 + int32(syscall.SIGTERM)
@@ -25,7 +29,7 @@ const (
 
 // runtime is a container runtime whose containers exist in name only, but for
 // those of the images that it has programs for. It keeps them in memory, and so
-// loses them at a reboot as a machine does.
+// loses them at a reboot as a machine does, and not when the kubelet ends.
 //
 // The runtime it is made of leaves every container running until it is told to
 // stop, which init containers never are; those end with success by themselves.
@@ -40,7 +44,7 @@ type runtime struct {
 	network string
 
 	mu       sync.Mutex
-	ending   map[string]struct{}
+	ending   map[string]struct{} // created, and will run to completion
 	programs map[string]*program
 }
 
@@ -79,15 +83,6 @@ func (runtime *runtime) Status(ctx context.Context, verbose bool) (*runtimeapi.S
 	return runtime.FakeRuntimeService.Status(ctx, verbose)
 }
 
-// endsByItself tells the runtime that the container, not started yet, runs to
-// completion.
-func (runtime *runtime) endsByItself(containerID string) {
-	runtime.mu.Lock()
-	defer runtime.mu.Unlock()
-
-	runtime.ending[containerID] = struct{}{}
-}
-
 // CreateContainer implements the CRI.
 func (runtime *runtime) CreateContainer(
 	ctx context.Context, sandbox string, config *runtimeapi.ContainerConfig, sandboxConfig *runtimeapi.PodSandboxConfig,
@@ -97,10 +92,17 @@ func (runtime *runtime) CreateContainer(
 		return "", err
 	}
 
-	if _, ok := runtime.images[config.GetImage().GetUserSpecifiedImage()]; ok {
-		runtime.mu.Lock()
+	image := config.GetImage().GetUserSpecifiedImage()
+
+	runtime.mu.Lock()
+	defer runtime.mu.Unlock()
+
+	if _, ok := runtime.images[image]; ok {
 		runtime.programs[id] = &program{config: config, log: filepath.Join(sandboxConfig.LogDirectory, config.LogPath)}
-		runtime.mu.Unlock()
+	}
+
+	if image == InitImage {
+		runtime.ending[id] = struct{}{}
 	}
 
 	return id, nil
@@ -168,9 +170,4 @@ func (runtime *runtime) end(containerID string, exitCode int32, reason string) {
 	container.FinishedAt = time.Now().UnixNano()
 	container.ExitCode = exitCode
 	container.Reason = reason
-}
-
-// newImages returns an image service that has every image.
-func newImages() *criapitesting.FakeImageService {
-	return criapitesting.NewFakeImageService()
 }
