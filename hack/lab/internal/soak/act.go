@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -64,6 +65,8 @@ func (s *stage) act(ctx context.Context, event Event) error {
 		return s.plane.suffer(ctx, component.Name(event.Target), event.Kind, event.Lasts)
 	case ReplicaKilled, ReplicaPaused:
 		return s.replicas[event.Target].suffer(ctx, event.Kind, event.Lasts)
+	case KubeletKilled, KubeletFrozen:
+		return disturbKubelet(ctx, s.lab.Node(event.Target), event.Kind, event.Lasts)
 	case BudgetBlocked:
 		return s.block(ctx, event.Lasts)
 	case ForeignCordon:
@@ -93,6 +96,31 @@ func (s *stage) reboot(ctx context.Context, node *lab.Node, kind Kind) error {
 
 		return node.Start(ctx)
 	})
+}
+
+// disturbKubelet kills a kubelet, or freezes it for a while. It may be gone by
+// itself at any time: nodes reboot.
+func disturbKubelet(ctx context.Context, node *lab.Node, kind Kind, lasts time.Duration) error {
+	begin, end := node.FreezeKubelet, node.ThawKubelet
+	if kind == KubeletKilled {
+		begin, end = node.KillKubelet, func() error { return nil }
+	}
+
+	if err := begin(); err != nil {
+		return ignoreGone(err)
+	}
+
+	pause(ctx, lasts)
+
+	return ignoreGone(end())
+}
+
+func ignoreGone(err error) error {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+		return nil
+	}
+
+	return err
 }
 
 // want has the node's operating system want a reboot, as a package manager does.

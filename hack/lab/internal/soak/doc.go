@@ -30,8 +30,8 @@
 // # What is flat
 //
 // Goroutines, open file handles and resident memory come from the metrics that
-// each process serves. The machine with rebound in it is one process with the
-// kubelet, so what is measured is both.
+// each process serves. The machine with rebound in it stands for machined: the
+// kubelet is a process of its own.
 //
 // A process starts anew with each reboot, and a replica of the coordinator when
 // it is killed or has lost its lease. So it is judged in two ways:

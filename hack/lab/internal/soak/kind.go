@@ -50,6 +50,11 @@ const (
 	ReplicaKilled Kind = "killed, as a process"
 	ReplicaPaused Kind = "paused"
 
+	// KubeletKilled is a kubelet that the machine starts again, KubeletFrozen one that
+	// hangs for a while.
+	KubeletKilled Kind = "kubelet killed"
+	KubeletFrozen Kind = "kubelet frozen"
+
 	// BudgetBlocked is a PodDisruptionBudget that allows nothing for a while.
 	BudgetBlocked Kind = "budget allows nothing"
 	// ForeignCordon is a node that is cordoned by a person, and uncordoned.
@@ -89,6 +94,10 @@ var (
 	others = []string{string(component.ControllerManager), string(component.Scheduler)}
 )
 
+// restarted is about how long it takes until a kubelet is there again that was
+// killed.
+const restarted = 8 * time.Second
+
 // application is the workload with a PodDisruptionBudget.
 const application = "application"
 
@@ -115,6 +124,8 @@ func rules() []rule {
 		{ComponentKilled, others, 2 * time.Second, 10 * time.Second, 10 * time.Second, nothing},
 		{ReplicaKilled, replicas, time.Second, 5 * time.Second, 8 * time.Second, nothing},
 		{ReplicaPaused, replicas, 2 * time.Second, 8 * time.Second, 8 * time.Second, nothing},
+		{KubeletKilled, nodesOf(Machined, Agent, Stock), restarted, restarted, 5 * time.Second, target},
+		{KubeletFrozen, nodesOf(Machined, Agent, Stock), 3 * time.Second, 10 * time.Second, 5 * time.Second, target},
 		{BudgetBlocked, []string{application}, 5 * time.Second, 20 * time.Second, 5 * time.Second, nothing},
 		{ForeignCordon, nodesOf(Machined, Agent, Stock), 3 * time.Second, 10 * time.Second, time.Second, nothing},
 		{RollingUpdate, daemonSetNames(), 0, 0, 10 * time.Second, nothing},

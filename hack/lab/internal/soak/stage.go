@@ -201,7 +201,7 @@ func (s *stage) processes() []process {
 	var all []process
 
 	for _, name := range nodesOf(Machined) {
-		all = append(all, process{name, s.lab.Node(name).KubeletMetrics()})
+		all = append(all, process{name, s.lab.Node(name).MachineMetrics()})
 	}
 
 	for _, name := range nodesOf(Agent) {
