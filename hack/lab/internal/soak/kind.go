@@ -47,8 +47,8 @@ const (
 	ComponentKilled  Kind = "killed"
 	// ReplicaKilled is a replica of the coordinator that is killed and started again,
 	// ReplicaPaused one that gets no CPU and does not know of it.
-	ReplicaKilled Kind = "killed, as a process"
-	ReplicaPaused Kind = "paused"
+	ReplicaKilled Kind = "replica killed"
+	ReplicaPaused Kind = "replica paused"
 
 	// KubeletKilled is a kubelet that the machine starts again, KubeletFrozen one that
 	// hangs for a while.

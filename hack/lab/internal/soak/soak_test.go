@@ -20,6 +20,10 @@ import (
 	"github.com/talos-rebound/rebound/hack/lab/internal/soak"
 )
 
+// seed is one by which nodes with rebound are rebooted early, by the lab and by the
+// coordinator.
+const seed = 18
+
 // options are those of a soak with what is in this repository.
 func options(t *testing.T) soak.Options {
 	t.Helper()
@@ -29,7 +33,7 @@ func options(t *testing.T) soak.Options {
 	require.NoError(t, labtest.BuildCoordinator(t.Context(), root, coordinator))
 
 	return soak.Options{
-		Time: 65 * time.Second, Seed: 7,
+		Time: 65 * time.Second, Seed: seed,
 		Rebound: labtest.Rebound(t, root), Coordinator: coordinator,
 		Manifests: filepath.Join(root, "cmd", "rebound-coordinator", "deploy", "base"),
 		Out:       filepath.Join(t.TempDir(), "a", "b"),
