@@ -34,9 +34,9 @@ func TestAuditFollowerReadsEachRecordOnce(t *testing.T) {
 		records, err := follower.Next()
 		require.NoError(t, err)
 
-		verbs := []string{}
-		for _, record := range records {
-			verbs = append(verbs, record.Verb)
+		verbs := make([]string, len(records))
+		for i, record := range records {
+			verbs[i] = record.Verb
 		}
 
 		return verbs

@@ -198,7 +198,7 @@ func (s *stage) addReplicas(ctx context.Context, options Options) error {
 
 // processes are those of ours, by where their metrics are.
 func (s *stage) processes() []process {
-	var all []process
+	all := make([]process, 0, len(nodeRoles)+len(replicas))
 
 	for _, name := range nodesOf(Machined) {
 		all = append(all, process{name, s.lab.Node(name).MachineMetrics()})

@@ -63,17 +63,14 @@ func (verdict *Verdict) findings() []string {
 
 // String is the verdict on one line.
 func (verdict *Verdict) String() string {
-	text := ""
+	counts := verdict.counts()
+	words := make([]string, len(counts))
 
-	for i, count := range verdict.counts() {
-		if i > 0 {
-			text += ", "
-		}
-
-		text += fmt.Sprintf("%s %d", count.name, len(count.findings))
+	for i, count := range counts {
+		words[i] = fmt.Sprintf("%s %d", count.name, len(count.findings))
 	}
 
-	return text
+	return strings.Join(words, ", ")
 }
 
 // Evidence is what a verdict is made of.
