@@ -42,6 +42,6 @@
 //   - from life to life, samples of the same age, 15 to 25 s, are compared in
 //     the same way, if there are five lives that have come to that age.
 //
-// The allowance is a quarter, and 30 goroutines, 12 handles or 24 MiB besides.
+// The allowance is a tenth, and 25 goroutines, 10 handles or 20 MiB besides.
 // Waiting and leading are different lives of a replica.
 package soak

@@ -154,6 +154,6 @@ func TestTrendSaysWhatHasGrown(t *testing.T) {
 	trends := soak.Trends(map[string][]soak.Life{"agent-a": {life(began, 100, func(i int) float64 { return float64(10 * i) })}})
 
 	assert.Len(t, trends, 3)
-	assert.Equal(t, "agent-a: goroutines over life 1: 390, then 990 (up to 518 is flat)", trends[0].String())
-	assert.Equal(t, "agent-a: resident memory over life 1: 390.0 MiB, then 990.0 MiB (up to 511.5 MiB is flat)", trends[2].String())
+	assert.Equal(t, "agent-a: goroutines over life 1: 390, then 990 (up to 454 is flat)", trends[0].String())
+	assert.Equal(t, "agent-a: resident memory over life 1: 390.0 MiB, then 990.0 MiB (up to 449.0 MiB is flat)", trends[2].String())
 }

@@ -98,9 +98,9 @@ type Evidence struct {
 func Judge(evidence Evidence) Verdict {
 	verdict := Verdict{
 		Seconds:        evidence.Seconds,
-		WrongDeletes:   slices.Concat([]string{}, evidence.Audit),
-		StuckPods:      slices.Concat([]string{}, evidence.Ledger.Stuck),
-		CordonsLeft:    slices.Concat([]string{}, evidence.Ledger.Cordons),
+		WrongDeletes:   append([]string{}, evidence.Audit...),
+		StuckPods:      append([]string{}, evidence.Ledger.Stuck...),
+		CordonsLeft:    append([]string{}, evidence.Ledger.Cordons...),
 		BudgetExceeded: []string{},
 		Growing:        []string{},
 	}
@@ -125,7 +125,7 @@ func Judge(evidence Evidence) Verdict {
 	}
 
 	stuck, cordons := evidence.Ledger.Rest()
-	verdict.StuckPods = slices.Concat(verdict.StuckPods, stuck, evidence.Lacking)
+	verdict.StuckPods = append(append(verdict.StuckPods, stuck...), evidence.Lacking...)
 	verdict.CordonsLeft = append(verdict.CordonsLeft, cordons...)
 
 	for _, name := range evidence.Expected {

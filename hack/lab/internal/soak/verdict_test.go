@@ -141,7 +141,7 @@ func TestVerdictFindsEachKindOfFailure(t *testing.T) {
 			evidence: soak.Evidence{Ledger: seen(1, quiet), Processes: map[string][]soak.Life{
 				"agent-a": {{Began: began, Samples: rising(soak.Handles)}},
 			}},
-			says: "agent-a: file handles over life 1: 39, then 99 (up to 61 is flat)",
+			says: "agent-a: file handles over life 1: 39, then 99 (up to 53 is flat)",
 			is:   func(verdict soak.Verdict) []string { return verdict.Growing },
 		},
 		{
@@ -153,6 +153,10 @@ func TestVerdictFindsEachKindOfFailure(t *testing.T) {
 			t.Parallel()
 
 			verdict := soak.Judge(tc.evidence)
+
+			for _, findings := range [][]string{verdict.WrongDeletes, verdict.StuckPods, verdict.CordonsLeft, verdict.BudgetExceeded, verdict.Growing} {
+				assert.NotNil(t, findings, "an empty list in the report, not none")
+			}
 
 			if tc.says == "" {
 				assert.True(t, verdict.Passed(), verdict)
