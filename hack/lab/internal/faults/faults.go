@@ -14,6 +14,8 @@ import (
 	"slices"
 	"text/tabwriter"
 
+	"k8s.io/klog/v2"
+
 	"github.com/talos-rebound/rebound/hack/lab/internal/show"
 )
 
@@ -60,6 +62,9 @@ func Run(ctx context.Context, options Options, w io.Writer) error {
 	if err = show.OpenFolder(options.Out); err != nil {
 		return err
 	}
+
+	// What the clients of this process say when a server goes away is no news here.
+	klog.SetLogger(klog.Logger{})
 
 	log := show.NewLog(w)
 	runner := &Runner{Programs: programs}

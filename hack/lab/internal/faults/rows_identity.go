@@ -48,7 +48,7 @@ func identityRows() []Row {
 			}),
 		spoiled("the kubeconfig is gone", "the file is removed", "failed to load kubeconfig",
 			func(node *Node) error { return os.Remove(node.ReboundKubeconfig()) }),
-		rewritten(), rotated(), deletedNode(), renamedNode(),
+		rewritten(), rotated(), deletedNode(), deletedMeanwhile(), renamedNode(),
 	}
 }
 
@@ -123,6 +123,26 @@ func deletedNode() Row {
 			must(node.Start(s.ctx))
 
 			return node.End(), nil
+		},
+	}
+}
+
+// deletedMeanwhile is a Node object that goes in the middle of a recovery. Its
+// kubelet registers once in a boot.
+func deletedMeanwhile() Row {
+	return Row{
+		Name: "the Node is deleted in the middle of a recovery", Fault: "the Node object is deleted", When: "between list and delete", Lasts: "until the node is rebooted",
+		Phase: "recovering", Message: "proxy: waiting for the replacement of proxy-POD",
+		End: "recovered (no Failed DaemonSet pods), pods deleted: 1, and all pods are Ready", Requests: 30,
+		Play: func(s *Stage) (string, error) {
+			at := beforeDelete(s)
+
+			must(s.Lab.Client().CoreV1().Nodes().Delete(s.ctx, at.node.Name(), metav1.DeleteOptions{}))
+			at.resume()
+			at.node.AwaitFault()
+			must(at.node.HardReboot(s.ctx))
+
+			return at.node.End(), nil
 		},
 	}
 }

@@ -22,7 +22,7 @@ func networkRows() []Row {
 		rows = append(rows,
 			Row{
 				Name:  "the network is cut " + step.when,
-				Fault: "connections break, and new ones are refused", When: step.when, Lasts: "until rebound has said so",
+				Fault: "connections break, and new ones are refused", When: step.when, Lasts: "until rebound has said so, and 3s more",
 				Phase: "waiting", Message: unreachable, End: oneBack, Requests: 40, Quick: i == 3,
 				Play: func(s *Stage) (string, error) {
 					at := step.begin(s)
@@ -30,6 +30,7 @@ func networkRows() []Row {
 					at.node.Proxy().Cut()
 					at.resume()
 					at.node.AwaitFault()
+					at.node.StaysOpen(outage)
 					at.node.Proxy().Restore()
 					at.finish()
 

@@ -15,6 +15,11 @@ import (
 // unreachable is what a recovery says that cannot reach the API server.
 const unreachable = `failed to read node "NODE"`
 
+// outage is how long rebound is left without an API server when it has said so:
+// long enough for a client that does not wait between its tries to be found out
+// by their number.
+const outage = 3 * time.Second
+
 // baseline is a recovery in which nothing is wrong.
 func baseline() Row {
 	return Row{
@@ -39,7 +44,7 @@ func serverRows() []Row {
 		rows = append(rows,
 			Row{
 				Name:  "the API server is killed " + step.when,
-				Fault: "kube-apiserver is killed", When: step.when, Lasts: "until rebound has said so",
+				Fault: "kube-apiserver is killed", When: step.when, Lasts: "until rebound has said so, and 3s more",
 				Phase: "waiting", Message: unreachable, End: oneBack, Requests: 40, Place: InTurn, Quick: i == 1,
 				Play: func(s *Stage) (string, error) {
 					at := step.begin(s)
@@ -47,6 +52,7 @@ func serverRows() []Row {
 					s.KillComponent(component.APIServer)
 					at.resume()
 					at.node.AwaitFault()
+					at.node.StaysOpen(outage)
 					s.StartComponent(component.APIServer)
 					at.finish()
 

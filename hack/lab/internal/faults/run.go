@@ -205,7 +205,7 @@ func (runner *Runner) onStage(ctx context.Context, row *Row, cluster *lab.Lab) R
 
 	// The verdict is about the row and not about its end: by then nothing of it runs.
 	cleanErr := s.clean(ctx)
-	requests, verdict := runner.judge(ctx, s)
+	requests, verdict := s.verdict()
 
 	if ctx.Err() != nil {
 		err = errInterrupted
@@ -234,13 +234,10 @@ func joinSeen(seen string, err error) string {
 	return seen + "; failed: " + err.Error()
 }
 
-// judge reads the audit log and judges the row.
-func (runner *Runner) judge(ctx context.Context, s *Stage) (int, error) {
-	select {
-	case <-time.After(auditDelay):
-	case <-ctx.Done():
-	}
-
+// verdict reads the audit log and judges the row. A request is written down
+// before its goroutine ends, and those of the row were answered before its nodes
+// were removed.
+func (s *Stage) verdict() (int, error) {
 	records, err := s.Lab.Audit()
 	if err != nil {
 		return 0, err

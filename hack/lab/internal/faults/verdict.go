@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/talos-rebound/rebound/hack/lab/lab"
 )
@@ -102,7 +101,3 @@ func (s *Stage) count(records []lab.AuditRecord) int {
 
 	return n
 }
-
-// auditDelay is how long the API server may take to write down what it has
-// answered.
-const auditDelay = 200 * time.Millisecond
