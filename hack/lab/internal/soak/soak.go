@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"k8s.io/klog/v2"
 
 	"github.com/talos-rebound/rebound/hack/lab/internal/show"
 	"github.com/talos-rebound/rebound/hack/lab/lab"
@@ -78,6 +79,9 @@ func Run(ctx context.Context, options Options, w io.Writer) (err error) {
 	if err = options.check(); err != nil {
 		return err
 	}
+
+	// What the clients of this process say when a server goes away is no news here.
+	klog.SetLogger(klog.Logger{})
 
 	fmt.Fprintf(w, "a soak of %s with seed %d: the same again with --time %s --seed %d\n", options.Time, options.Seed, options.Time, options.Seed)
 
