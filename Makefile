@@ -70,6 +70,17 @@ faults: ## Play the fault matrix (ONLY= for some rows, TIMES=1); writes build/la
 	cd cmd/rebound-coordinator && go build -o ../../build/lab-bin/rebound-coordinator .
 	build/lab-bin/lab faults --only '$(ONLY)' --times '$(TIMES)' --out build/lab
 
+# How long a soak is, and what decides what happens in it: 0 for any.
+TIME ?= 10m
+SEED ?= 0
+
+.PHONY: soak
+soak: ## Let everything go wrong for a long time, by a seed (TIME=10m SEED=); writes build/lab
+	cd hack/lab && go build -o ../../build/lab-bin/lab .
+	go build -o build/lab-bin/rebound ./cmd/rebound
+	cd cmd/rebound-coordinator && go build -o ../../build/lab-bin/rebound-coordinator .
+	build/lab-bin/lab soak --time '$(TIME)' --seed '$(or $(SEED),0)' --out build/lab
+
 .PHONY: up
 up: ## Start a lab that stays up, for talosctl, kubectl and rebound (WORKERS=2 AGENTS=0 STOCK=0)
 	cd hack/lab && go build -o ../../build/lab-bin/lab .

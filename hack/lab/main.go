@@ -7,7 +7,7 @@
 //
 // # The map, in reading order
 //
-//   - main: the commands demo, demo-reboots, faults, record, up and reboot.
+//   - main: the commands demo, demo-reboots, faults, record, soak, up and reboot.
 //   - lab: the lab as a library, which the tests use too. lab.go starts and
 //     closes it; control_plane.go and credentials.go are the control plane;
 //     node.go is a node and its reboots, with what a node says about itself in
@@ -33,6 +33,8 @@
 //     internal/kured runs kured beside them.
 //   - internal/faults: the fault matrix, a row for each way in which what rebound
 //     depends on can be slow, wrong or away, and its report.
+//   - internal/soak: everything at once for a long time, by a seed, with a verdict
+//     every minute.
 //   - internal/playground: the lab that stays up, and orders for it.
 //   - internal/show: what those have in common.
 //   - internal/history: what a real DaemonSet controller and kubelet do around a
@@ -65,6 +67,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -74,6 +77,7 @@ import (
 	"github.com/talos-rebound/rebound/hack/lab/internal/history"
 	"github.com/talos-rebound/rebound/hack/lab/internal/playground"
 	"github.com/talos-rebound/rebound/hack/lab/internal/rebootdemo"
+	"github.com/talos-rebound/rebound/hack/lab/internal/soak"
 )
 
 func main() {
@@ -106,7 +110,8 @@ in one temporary folder, which is gone at the end, also after Ctrl-C.`,
 		SilenceErrors: true,
 	}
 
-	root.AddCommand(newDemoCommand(), newRebootDemoCommand(), newFaultsCommand(), newRecordCommand(), newUpCommand(), newRebootCommand())
+	root.AddCommand(newDemoCommand(), newRebootDemoCommand(), newFaultsCommand(), newRecordCommand(), newSoakCommand(),
+		newUpCommand(), newRebootCommand())
 
 	return root
 }
@@ -244,6 +249,58 @@ the same in every run that has the same outcome.`,
 	addReboundFlag(cmd, &options.Rebound)
 	addCoordinatorFlags(cmd, &options.Coordinator, &options.Manifests)
 	cmd.Flags().StringVar(&options.Out, "out", "build/lab", "folder for the reports")
+
+	return cmd
+}
+
+func newSoakCommand() *cobra.Command {
+	var options soak.Options
+
+	cmd := &cobra.Command{
+		Use:   "soak",
+		Short: "Let everything go wrong for a long time, and see that nothing is left of it",
+		Long: `Soak runs five nodes with twenty DaemonSets: two with rebound in machined, two
+with the agent, one without rebound, and two replicas of the coordinator. Nodes
+are rebooted at random, gracefully and hard, by the lab and through NodeReboots.
+Networks are slow, cut, frozen, answer with errors or lose answers; parts of the
+control plane and replicas are killed, stopped and started; a
+PodDisruptionBudget allows nothing for a while, nodes are cordoned by somebody
+else, and DaemonSets are updated. Each event ends in its own time, and in the last
+fifth of the run nothing happens.
+
+What happens and when is a function of seed and time. A seed is chosen, and said,
+if none is given. How long a reboot takes is not in the plan.
+
+There is a verdict every minute. At the end it waits up to three minutes until
+everything is at rest. It writes soak.json, and exits with 1 unless it has found
+zero of each:
+
+  - wrong deletes: by the audit log, pods that rebound must not delete or that
+    have a budget, and cordons of others that were removed;
+  - stuck pods: Failed pods of DaemonSets on nodes with rebound, 30 s after the
+    last thing that was in the way of it, or at the end;
+  - cordons left behind: with no reboot in work for 30 s, or at the end;
+  - budget exceeded: more nodes cordoned, or with a slot, than allowed;
+  - growing processes: goroutines, file handles or resident memory of rebound's
+    processes that are not flat.
+
+Ctrl-C ends it with the verdict so far, and 1.`,
+		Example: `  # Ten minutes, report in build/lab
+  lab soak
+
+  # The same as in another run
+  lab soak --time 10m --seed 4711`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return soak.Run(cmd.Context(), options, cmd.OutOrStdout())
+		},
+	}
+
+	cmd.Flags().DurationVar(&options.Time, "time", 10*time.Minute, "how long it goes on")
+	cmd.Flags().Uint64Var(&options.Seed, "seed", 0, "what decides what happens (default: any)")
+	addReboundFlag(cmd, &options.Rebound)
+	addCoordinatorFlags(cmd, &options.Coordinator, &options.Manifests)
+	cmd.Flags().StringVar(&options.Out, "out", "build/lab", "folder for the report")
 
 	return cmd
 }

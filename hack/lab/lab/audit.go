@@ -98,21 +98,47 @@ func (record AuditRecord) changesNode() bool {
 
 // Audit returns what the API server's audit log has at the moment. A request
 // is there once its answer has been sent; a watch is there once it has begun.
-func (lab *Lab) Audit() ([]AuditRecord, error) {
-	file, err := os.Open(lab.auditLog())
+func (lab *Lab) Audit() ([]AuditRecord, error) { return lab.FollowAudit().Next() }
+
+// AuditFollower reads the audit log as it grows. It is not for concurrent use.
+type AuditFollower struct {
+	path string
+	// offset is where the next line begins that was not read yet.
+	offset int64
+}
+
+// NewAuditFollower returns a follower of the audit log at path that has read
+// nothing.
+func NewAuditFollower(path string) *AuditFollower { return &AuditFollower{path: path} }
+
+// FollowAudit returns a follower of the lab's audit log that has read nothing.
+func (lab *Lab) FollowAudit() *AuditFollower { return NewAuditFollower(lab.auditLog()) }
+
+// Next returns what has come to the audit log since it was called last, see
+// [Lab.Audit]. After an error, it returns the same once more.
+func (follower *AuditFollower) Next() ([]AuditRecord, error) {
+	file, err := os.Open(follower.path)
 	if err != nil {
 		return nil, fmt.Errorf("failed to open audit log: %w", err)
 	}
 
 	defer file.Close() //nolint:errcheck // only read from
 
+	if _, err = file.Seek(follower.offset, io.SeekStart); err != nil {
+		return nil, fmt.Errorf("failed to go on in audit log: %w", err)
+	}
+
 	var records []AuditRecord
 
 	for decoder := json.NewDecoder(file); ; {
 		var event auditv1.Event
 
+		before := decoder.InputOffset()
+
 		if err = decoder.Decode(&event); errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			// A line without its end is being written.
+			follower.offset += before
+
 			return records, nil
 		}
 

@@ -167,12 +167,12 @@ func (lab *Lab) AddNode(ctx context.Context, name string, opts ...NodeOption) (*
 
 // install prepares the root folder.
 func (node *Node) install() error {
-	ports, err := node.lab.ports.Take(2)
+	ports, err := node.lab.ports.Take(3)
 	if err != nil {
 		return err
 	}
 
-	node.config.KubeletPort, node.config.HealthPort = ports[0], ports[1]
+	node.config.KubeletPort, node.config.HealthPort, node.config.MetricsPort = ports[0], ports[1], ports[2]
 
 	root := node.config.Root
 
@@ -254,6 +254,13 @@ func (node *Node) Log() (string, error) {
 // KubeletHealthz returns the URL of the kubelet's health endpoint.
 func (node *Node) KubeletHealthz() string {
 	return "http://" + loopback.HostPort(node.config.HealthPort) + "/healthz"
+}
+
+// MachineMetrics returns the URL of the metrics of the machine itself, in the
+// current boot: what rebound says and what the process uses, which is not the
+// kubelet's. A machine without rebound has none.
+func (node *Node) MachineMetrics() string {
+	return "http://" + loopback.HostPort(node.config.MetricsPort) + "/metrics"
 }
 
 // KubeconfigPath returns the path of the kubelet's kubeconfig.

@@ -29,6 +29,8 @@ type Config struct {
 	// kubelet's health on the second.
 	KubeletPort int `json:"kubeletPort"`
 	HealthPort  int `json:"healthPort"`
+	// MetricsPort is where a machine with rebound serves its metrics.
+	MetricsPort int `json:"metricsPort"`
 	// ShutdownGracePeriod and ShutdownGracePeriodCriticalPods are settings of
 	// the kubelet.
 	ShutdownGracePeriod             time.Duration `json:"shutdownGracePeriod"`

@@ -194,6 +194,10 @@ func (machine *machine) start(ctx context.Context) error {
 		return err
 	}
 
+	if err = machine.serveMetrics(ctx); err != nil {
+		return err
+	}
+
 	machine.logind.OnReboot(func() error {
 		machine.logger.Info("reboot requested on the bus")
 		machine.requestReboot()
