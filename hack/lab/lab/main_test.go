@@ -23,6 +23,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/talos-rebound/rebound/hack/lab/component"
+	"github.com/talos-rebound/rebound/hack/lab/internal/labtest"
 	"github.com/talos-rebound/rebound/hack/lab/lab"
 )
 
@@ -53,6 +54,11 @@ func TestMain(m *testing.M) {
 
 	if runVictimIfAsked() {
 		return
+	}
+
+	if err := labtest.BuildKubernetes(filepath.Join("..", "..", "..")); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
 
 	// The default is the number of processors; the tests wait most of the time.

@@ -25,7 +25,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
 
 	"github.com/talos-rebound/rebound/hack/lab/internal/labtest"
 	"github.com/talos-rebound/rebound/hack/lab/lab"
@@ -361,7 +360,7 @@ func (s *stage) ready(name string) []corev1.Pod {
 	require.NoError(s.t, err)
 
 	return slices.DeleteFunc(list.Items, func(pod corev1.Pod) bool {
-		return pod.DeletionTimestamp != nil || !podutil.IsPodReady(&pod)
+		return pod.DeletionTimestamp != nil || !lab.IsPodReady(&pod)
 	})
 }
 

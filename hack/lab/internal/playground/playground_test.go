@@ -7,6 +7,7 @@ package playground_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -32,6 +33,12 @@ import (
 
 func TestMain(m *testing.M) {
 	component.RunIfAsked()
+
+	if err := labtest.BuildKubernetes(filepath.Join("..", "..", "..", "..")); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+
 	goleak.VerifyTestMain(m)
 }
 

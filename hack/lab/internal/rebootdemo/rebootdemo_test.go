@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -24,6 +25,12 @@ import (
 
 func TestMain(m *testing.M) {
 	component.RunIfAsked()
+
+	if err := labtest.BuildKubernetes(filepath.Join("..", "..", "..", "..")); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+
 	goleak.VerifyTestMain(m)
 }
 
