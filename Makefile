@@ -20,8 +20,20 @@ CODE := $(filter-out hack/tools,$(MODULES))
 HOW = -race -timeout 10m
 HOW-hack/lab = -timeout 40m
 
-# What go.mod would say with the modules of other versions of Talos.
-MODFILES := $(wildcard hack/compat/*.mod)
+# What go.mod would say with the modules of other versions: of Talos for the root module, of Kubernetes for its programs.
+# MODULE is the folder of the module that a modfile is of.
+MODFILES := $(wildcard hack/compat/*.mod hack/kubernetes/[0-9]*.mod)
+MODULE = $(if $(filter hack/kubernetes/%,$(1)),hack/kubernetes,.)
+
+# The version of Kubernetes that labs run, for example K8S=1.34; none for that of hack/kubernetes/go.mod, with which all
+# tests run. With another one the main scenarios do. Each takes minutes to build the first time.
+K8S ?=
+export K8S
+MAIN := VersionIsTheOneAskedFor GracefulRebootLeavesAFailedPod FailedPodIsReplacedWhileTheDaemonSetControllerBacksOff \
+	HardRebootLeavesReboundNothingToDo KubeletRejectsPodsUntilTheDeviceIsUsable RejectedPodIsRetriedWithGrowingDelays \
+	PodThatIsAlwaysRejectedIsHandedBack NodeMayDeleteItsOwnPodsOnly NodeMayReportOnItselfButNotTaint \
+	ContainersOutliveTheKubelet RebootGoesOnWhenABudgetIsFreedInTheMiddle
+SPACE := $() $()
 
 # Extra flags for every go test, for example TESTFLAGS='-count=1 -v'.
 TESTFLAGS ?=
@@ -41,20 +53,23 @@ help: ## Print this table
 # What to release, where git cannot tell.
 VERSION ?=
 
-.PHONY: demo
-demo: ## Reboot three nodes side by side: rebound in machined, as agent, none (REBOOTS=6); writes build/lab
+# The programs of a lab, side by side.
+.PHONY: lab-bin
+lab-bin:
+	hack/kubernetes/build.sh '$(K8S)' build/lab-bin/kubernetes
 	cd hack/lab && go build -o ../../build/lab-bin/lab .
 	go build -o build/lab-bin/rebound ./cmd/rebound
+	cd cmd/rebound-coordinator && go build -o ../../build/lab-bin/rebound-coordinator .
+
+.PHONY: demo
+demo: lab-bin ## Reboot three nodes side by side: rebound in machined, as agent, none (REBOOTS=6); writes build/lab
 	build/lab-bin/lab demo --reboots '$(REBOOTS)' --out build/lab
 
 # A checkout of kubereboot/kured to run the same with, for example KURED=../kured; none for no comparison.
 KURED ?=
 
 .PHONY: demo-reboots
-demo-reboots: ## Four nodes ask for a reboot, and one is blocked (KURED= a checkout to compare with); writes build/lab
-	cd hack/lab && go build -o ../../build/lab-bin/lab .
-	go build -o build/lab-bin/rebound ./cmd/rebound
-	cd cmd/rebound-coordinator && go build -o ../../build/lab-bin/rebound-coordinator .
+demo-reboots: lab-bin ## Four nodes ask for a reboot, and one is blocked (KURED= a checkout to compare with); writes build/lab
 	build/lab-bin/lab demo-reboots --kured '$(KURED)' --out build/lab
 
 # A regular expression for the rows of the fault matrix to play; none for all of them.
@@ -64,10 +79,7 @@ ONLY ?=
 TIMES ?= 1
 
 .PHONY: faults
-faults: ## Play the fault matrix (ONLY= for some rows, TIMES=1); writes build/lab
-	cd hack/lab && go build -o ../../build/lab-bin/lab .
-	go build -o build/lab-bin/rebound ./cmd/rebound
-	cd cmd/rebound-coordinator && go build -o ../../build/lab-bin/rebound-coordinator .
+faults: lab-bin ## Play the fault matrix (ONLY= for some rows, TIMES=1); writes build/lab
 	build/lab-bin/lab faults --only '$(ONLY)' --times '$(TIMES)' --out build/lab
 
 # How long a soak is, and what decides what happens in it: 0 for any.
@@ -75,31 +87,32 @@ TIME ?= 10m
 SEED ?= 0
 
 .PHONY: soak
-soak: ## Let everything go wrong for a long time, by a seed (TIME=10m SEED=); writes build/lab
-	cd hack/lab && go build -o ../../build/lab-bin/lab .
-	go build -o build/lab-bin/rebound ./cmd/rebound
-	cd cmd/rebound-coordinator && go build -o ../../build/lab-bin/rebound-coordinator .
+soak: lab-bin ## Let everything go wrong for a long time, by a seed (TIME=10m SEED=); writes build/lab
 	build/lab-bin/lab soak --time '$(TIME)' --seed '$(or $(SEED),0)' --out build/lab
 
 .PHONY: up
-up: ## Start a lab that stays up, for talosctl, kubectl and rebound (WORKERS=2 AGENTS=0 STOCK=0)
-	cd hack/lab && go build -o ../../build/lab-bin/lab .
-	go build -o build/lab-bin/rebound ./cmd/rebound
+up: lab-bin ## Start a lab that stays up, for talosctl, kubectl and rebound (WORKERS=2 AGENTS=0 STOCK=0)
 	build/lab-bin/lab up --workers '$(WORKERS)' --agents '$(AGENTS)' --stock '$(STOCK)' --out build/lab/up
 
 .PHONY: record
-record: ## Record again what a real DaemonSet controller and kubelet do; writes internal/recovery/testdata/history
-	cd hack/lab && go build -o ../../build/lab-bin/lab .
+record: lab-bin ## Record again what a real DaemonSet controller and kubelet do; writes internal/recovery/testdata/history
 	build/lab-bin/lab record
 
 # All of them run even if one fails: one red module must not hide the others.
 .PHONY: test
-test: ## Run every test of every module
+ifneq ($(K8S),)
+test: ## Run every test of every module; with K8S=1.34 or 1.35 the main scenarios with that Kubernetes
+	@version=$$(hack/kubernetes/build.sh '$(K8S)' 'build/lab-bin/kubernetes-$(K8S)'); \
+	echo "==> main scenarios with Kubernetes $$version"; \
+	cd hack/lab && go test $(HOW-hack/lab) $(TESTFLAGS) -run '^Test($(subst $(SPACE),|,$(strip $(MAIN))))$$' ./lab
+else
+test:
 	@failed=; \
 	$(foreach module,$(CODE),\
 		echo '==> tests of $(module)'; \
 		(cd '$(module)' && go test $(or $(HOW-$(module)),$(HOW)) $(TESTFLAGS) ./...) || failed+=' $(module)';) \
 	if [[ -n $$failed ]]; then echo "==> FAILED:$$failed"; exit 1; fi
+endif
 
 .PHONY: lint
 lint: ## Run the linters, and check that go.mod files are tidy and generated files are current
@@ -111,10 +124,10 @@ lint: ## Run the linters, and check that go.mod files are tidy and generated fil
 		echo "==> go mod tidy -diff in $$module"; \
 		(cd "$$module" && go mod tidy -diff) || { echo "run go mod tidy in $$module and commit the result"; exit 1; }; \
 	done
-	@for modfile in $(MODFILES); do \
-		echo "==> go mod tidy -diff of $$modfile"; \
-		go mod tidy -modfile="$$modfile" -diff || { echo "run go mod tidy -modfile=$$modfile and commit the result"; exit 1; }; \
-	done
+	@$(foreach modfile,$(MODFILES),\
+		echo '==> go mod tidy -diff of $(modfile)'; \
+		(cd '$(call MODULE,$(modfile))' && go mod tidy -modfile='$(CURDIR)/$(modfile)' -diff) || \
+			{ echo 'run go mod tidy -modfile=$(CURDIR)/$(modfile) in $(call MODULE,$(modfile)) and commit the result'; exit 1; };)
 	@echo '==> make generate changes nothing'
 	@generated() { (git grep --untracked -lE -e '^// Code generated .* DO NOT EDIT\.$$' -e '^    controller-gen\.kubebuilder\.io/version: ' \
 		-- '*.go' '*.yaml' || true) | sort | xargs -r sha256sum; }; \

@@ -76,6 +76,7 @@
 //   - internal/talosapi: a Talos API with the rules of machined and apid, for the agent's socket, the tests and the lab
 //   - internal/ctest, internal/archtest: an in-memory COSI runtime for tests, and tests that keep this page true
 //   - hack/lab: the lab and the demo, a module of its own
+//   - hack/kubernetes: the programs of Kubernetes for it, a module of its own, in more than one version
 //   - hack/mutants: the table of rules, each with the change that breaks it and the test that fails then, a module of its own
 //   - hack/release: what makes a release, a module of its own
 //   - hack/tools, hack/compat: the tools, pinned, and go.mod with the modules of other versions of Talos

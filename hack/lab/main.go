@@ -20,12 +20,13 @@
 //     was seen of it, and reboot_rules.go, the judge.
 //     What can be wrong with a machine is in node_faults.go and node_clock.go, and
 //     with all of them in power.go.
-//   - component: the programs of a lab, all in the running binary, as processes
-//     that do not outlive it.
+//   - component: the programs of a lab, as processes that do not outlive it. Those of
+//     Kubernetes are another binary, of the module in hack/kubernetes, which can be
+//     built from other versions of Kubernetes.
 //   - internal/machine: one boot of a node, the stand-in for machined, made of
 //     internal/cri, the container runtime, and internal/logind, which shuts the
-//     kubelet down. That is a child of it, internal/hollow, which can be killed and
-//     frozen by itself (lab/node_kubelet.go).
+//     kubelet down. That is a child of it, which can be killed and frozen by itself
+//     (lab/node_kubelet.go).
 //   - internal/apiproxy: a network between one client and the API server that can
 //     be made a bad one.
 //   - internal/demo: the comparison of three nodes, and its report.
@@ -52,8 +53,8 @@
 // by itself. So pki (207 lines) became credentials.go (123) on the library that
 // signs for Talos, apid (210) became part of talos_api.go, whose nodes are its
 // routing table, process (166) went to component, which has the other end of
-// its lifeline, and workload (35) to show. machine, hollow and logind stay: they
-// are other processes. loopback stays, for a machine listens there as well.
+// its lifeline, and workload (35) to show. machine and logind stay: they are
+// another process. loopback stays, for a machine listens there as well.
 //
 // Not taken: etcd's lock on a file in place of flock in playground. It falls back
 // to another kind of lock, which does not exclude the first, by what the standard
@@ -103,6 +104,10 @@ func newCommand() *cobra.Command {
 		Long: `Lab runs etcd, kube-apiserver, kube-controller-manager, kube-scheduler and
 nodes with real kubelet code, each as a process of its own, and reboots the
 nodes as Talos does.
+
+Those of Kubernetes are the binary called kubernetes beside this one, or the one
+that the variable REBOUND_LAB_KUBERNETES names; hack/kubernetes/build.sh builds it
+from a version of choice.
 
 It needs no root, no system package and no network but loopback. All state is
 in one temporary folder, which is gone at the end, also after Ctrl-C.`,

@@ -297,9 +297,22 @@ func plan() {
 		}},
 		refused: []string{
 			"the root module requires k8s.io/kubernetes v1.36.3: whoever imports us would need its replace lines; keep what " +
-				"needs it in hack/lab",
+				"needs it in hack/kubernetes",
 			"the root module requires sigs.k8s.io/controller-runtime v0.24.0: whoever builds Talos with us would get its " +
 				"requirements; keep what needs it in cmd/rebound-coordinator",
+		},
+	},
+	{
+		name:  "Kubernetes and rebound are in modules of their own",
+		check: checkKubernetes,
+		example: repository{required: map[string]map[string]string{
+			"hack/kubernetes/1.34.mod": {"k8s.io/kubernetes": "v1.34.4", modulePath: "v0.0.0"},
+			"hack/kubernetes/go.mod":   {"k8s.io/kubernetes": "v1.36.3"},
+			"hack/lab/go.mod":          {"k8s.io/kubernetes": "v1.36.3", "k8s.io/kubelet": "v0.36.3", modulePath: "v0.0.0"},
+		}},
+		refused: []string{
+			"hack/kubernetes/1.34.mod requires " + modulePath + ": what rebound requires would have a say in the versions",
+			"hack/lab/go.mod requires k8s.io/kubernetes: everything that links it takes minutes to build",
 		},
 	},
 	{

@@ -11,6 +11,7 @@ import (
 	"go/parser"
 	"go/token"
 	"go/types"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -70,6 +71,9 @@ var arrows = map[string][]string{
 	"hack/lab":          {"internal/cli", "internal/ctest", "internal/talosapi", "pkg/apis"},
 	"hack/mutants":      nil,
 	"hack/release":      nil,
+
+	// It is built from versions of Kubernetes that rebound is not.
+	kubernetesFolder: nil,
 }
 
 // others says for folders that may not import just anything what they may import of other people, besides the standard
@@ -80,6 +84,9 @@ var others = map[string][]string{
 
 // picture is where the arrows are drawn. There is no code next to it.
 const picture = "internal/doc.go"
+
+// kubernetesFolder has the programs of Kubernetes, a module of its own.
+const kubernetesFolder = "hack/kubernetes"
 
 // pureFolders hold the decisions and the data that they are about.
 var pureFolders = []string{"internal/backoff", "internal/recovery", "internal/reboot", "pkg/resources/recovery/specs"}
@@ -98,7 +105,7 @@ var clockFunctions = []string{
 
 // elsewhere are modules that the root module must not require, with the reason and the place for what needs them.
 var elsewhere = map[string]string{
-	"k8s.io/kubernetes": "whoever imports us would need its replace lines; keep what needs it in hack/lab",
+	"k8s.io/kubernetes": "whoever imports us would need its replace lines; keep what needs it in hack/kubernetes",
 	"sigs.k8s.io/controller-runtime": "whoever builds Talos with us would get its requirements; keep what needs it in " +
 		"cmd/rebound-coordinator",
 }
@@ -268,6 +275,20 @@ func checkModules(_ *testing.T, r repository, refuse refuseFunc) {
 		name, _, _ := strings.Cut(module, " ")
 		if reason, ok := elsewhere[name]; ok {
 			refuse("the root module requires %s: %s", module, reason)
+		}
+	}
+}
+
+// checkKubernetes reports modules besides the one for it that require Kubernetes, and what that one requires of ours.
+func checkKubernetes(_ *testing.T, r repository, refuse refuseFunc) {
+	for _, name := range slices.Sorted(maps.Keys(r.required)) {
+		for _, module := range slices.Sorted(maps.Keys(r.required[name])) {
+			switch within := path.Dir(name) == kubernetesFolder; {
+			case !within && module == "k8s.io/kubernetes":
+				refuse("%s requires %s: everything that links it takes minutes to build; keep what needs it in %s", name, module, kubernetesFolder)
+			case within && under(module, modulePath):
+				refuse("%s requires %s: what rebound requires would have a say in the versions; keep the two apart", name, module)
+			}
 		}
 	}
 }

@@ -53,7 +53,24 @@ type repository struct {
 	machined []string                     // the lines of linkedList
 	modules  []string                     // the build list of the root module, one "path version" for each
 	tracked  []string                     // the names of all files that git tracks
-	required map[string]map[string]string // of go.mod and the modfiles: versions by module path
+	required map[string]map[string]string // of every go.mod and the modfiles: versions by module path
+}
+
+// modfiles returns the names of all files that say what a module requires.
+func modfiles(t *testing.T, dir string) []string {
+	t.Helper()
+
+	names := []string{"go.mod", talosModfile, nextModfile}
+
+	for _, pattern := range []string{"cmd/*/go.mod", "hack/*/go.mod", kubernetesFolder + "/[0-9]*.mod"} {
+		found, err := fs.Glob(os.DirFS(dir), pattern)
+		require.NoError(t, err)
+		require.NotEmpty(t, found, pattern)
+
+		names = append(names, found...)
+	}
+
+	return names
 }
 
 // sourceFile is one Go file. Its name is slash-separated and relative to the top of the repository.
@@ -103,7 +120,7 @@ func readRepository(t *testing.T, dir string) repository {
 		required: map[string]map[string]string{},
 	}
 
-	for _, name := range []string{"go.mod", talosModfile, nextModfile} {
+	for _, name := range modfiles(t, dir) {
 		readFile(t, dir, strings.TrimSuffix(name, ".mod")+".sum")
 
 		parsed, err := modfile.Parse(name, []byte(readFile(t, dir, name)), nil)

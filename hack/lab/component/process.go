@@ -28,11 +28,20 @@ type Process struct {
 
 // Start starts a component in the folder, with the arguments that it has when it
 // is a program by itself. Its output is appended to the file at log.
+func Start(name Name, folder, log string, args ...string) (*Process, error) {
+	if name.ofKubernetes() {
+		return startKubernetes(name, folder, log, args...)
+	}
+
+	return startSelf(name, folder, log, args...)
+}
+
+// startSelf starts a component that is in the running binary.
 //
 // The process has a group of its own, so that Ctrl-C in a terminal reaches the
 // lab alone, which then stops its components in order. Its standard input is the
 // lifeline: a pipe whose other end closes when the lab is gone, however it ended.
-func Start(name Name, folder, log string, args ...string) (*Process, error) {
+func startSelf(name Name, folder, log string, args ...string) (*Process, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("failed to find the running binary: %w", err)
@@ -46,8 +55,6 @@ func Start(name Name, folder, log string, args ...string) (*Process, error) {
 	defer output.Close() //nolint:errcheck // the child has its own descriptor
 
 	cmd := exec.Command(self, args...)
-	// The Kubernetes clients take their user agent from here, and the audit log
-	// is read by user agents.
 	cmd.Args[0] = string(name)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = folder, output, output
 	cmd.Env = append(os.Environ(), Environ(name))

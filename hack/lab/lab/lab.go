@@ -10,9 +10,9 @@
 // and nothing of either remains when the lab is closed, fails to start, or is
 // killed.
 //
-// Every component is the running binary started again, so a program that uses
+// Some components are the running binary started again, so a program that uses
 // this package calls component.RunIfAsked first in its main function or its
-// TestMain.
+// TestMain. Those of Kubernetes are the binary that component.Kubernetes finds.
 package lab
 
 import (

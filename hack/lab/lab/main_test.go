@@ -23,6 +23,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/talos-rebound/rebound/hack/lab/component"
+	"github.com/talos-rebound/rebound/hack/lab/internal/labtest"
 	"github.com/talos-rebound/rebound/hack/lab/lab"
 )
 
@@ -54,6 +55,8 @@ func TestMain(m *testing.M) {
 	if runVictimIfAsked() {
 		return
 	}
+
+	labtest.RequireKubernetes(filepath.Join("..", "..", ".."))
 
 	// The default is the number of processors; the tests wait most of the time.
 	if err := flag.Set("test.parallel", strconv.Itoa(parallelTests)); err != nil {

@@ -21,7 +21,6 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 	watchtools "k8s.io/client-go/tools/watch"
-	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
 )
 
 // waitFor watches objects of one resource until the condition holds. It is
@@ -160,5 +159,12 @@ func (node *Node) isReady(pod *corev1.Pod) bool {
 		return status.State.Running == nil || status.State.Running.StartedAt.Time.Before(booted)
 	})
 
-	return podutil.IsPodReady(pod) && !stale && pod.DeletionTimestamp == nil
+	return IsPodReady(pod) && !stale && pod.DeletionTimestamp == nil
+}
+
+// IsPodReady says whether the pod's condition of that name is true.
+func IsPodReady(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Status.Conditions, func(condition corev1.PodCondition) bool {
+		return condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue
+	})
 }

@@ -18,7 +18,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	nodeutil "k8s.io/component-helpers/node/util"
-	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
 
 	"github.com/talos-rebound/rebound/internal/agent/platform"
 	"github.com/talos-rebound/rebound/pkg/apis/reboot/v1alpha1"
@@ -120,7 +119,7 @@ func (lab *Lab) ReadyPods(ctx context.Context, namespace, workload string) ([]co
 	}
 
 	return slices.DeleteFunc(list.Items, func(pod corev1.Pod) bool {
-		return pod.DeletionTimestamp != nil || !podutil.IsPodReady(&pod)
+		return pod.DeletionTimestamp != nil || !IsPodReady(&pod)
 	}), nil
 }
 

@@ -25,6 +25,9 @@ import (
 
 func TestMain(m *testing.M) {
 	component.RunIfAsked()
+
+	labtest.RequireKubernetes(filepath.Join("..", "..", "..", ".."))
+
 	os.Exit(m.Run())
 }
 

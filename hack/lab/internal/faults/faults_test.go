@@ -25,6 +25,7 @@ import (
 
 func TestMain(m *testing.M) {
 	component.RunIfAsked()
+	labtest.RequireKubernetes(filepath.Join("..", "..", "..", ".."))
 	goleak.VerifyTestMain(m)
 }
 

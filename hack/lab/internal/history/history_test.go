@@ -19,10 +19,12 @@ import (
 
 	"github.com/talos-rebound/rebound/hack/lab/component"
 	"github.com/talos-rebound/rebound/hack/lab/internal/history"
+	"github.com/talos-rebound/rebound/hack/lab/internal/labtest"
 )
 
 func TestMain(m *testing.M) {
 	component.RunIfAsked()
+	labtest.RequireKubernetes(filepath.Join("..", "..", "..", ".."))
 	goleak.VerifyTestMain(m)
 }
 

@@ -21,7 +21,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/watch"
-	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
 
 	"github.com/talos-rebound/rebound/hack/lab/lab"
 )
@@ -180,7 +179,7 @@ func (r *recorder) pod(change string, object *corev1.Pod) *Pod {
 
 	pod := &Pod{
 		Change: change, ID: id, Phase: string(object.Status.Phase), Reason: object.Status.Reason,
-		Ready: podutil.IsPodReady(object), Deleting: object.DeletionTimestamp != nil,
+		Ready: lab.IsPodReady(object), Deleting: object.DeletionTimestamp != nil,
 	}
 
 	if owner := metav1.GetControllerOf(object); owner != nil {

@@ -7,6 +7,7 @@
 package labtest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -15,6 +16,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/talos-rebound/rebound/hack/lab/component"
 )
 
 // Rebound builds the binary that is released, from the root module's folder, and
@@ -40,6 +43,37 @@ func BuildRebound(ctx context.Context, root, path string) error {
 // keeps the binary longer than a test.
 func BuildCoordinator(ctx context.Context, root, path string) error {
 	return build(ctx, filepath.Join(root, "cmd", "rebound-coordinator"), path, ".")
+}
+
+// KubernetesVersion is the version of Kubernetes that the labs of the tests are to
+// run, 1.34 for example, or empty for the usual one.
+func KubernetesVersion() string { return os.Getenv("K8S") }
+
+// RequireKubernetes is for TestMain: it builds the programs of that version, which
+// takes minutes the first time, and has the labs of this process use them. It ends
+// the process if it cannot.
+func RequireKubernetes(root string) {
+	if err := buildKubernetes(root); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func buildKubernetes(root string) error {
+	version := KubernetesVersion()
+
+	path, err := filepath.Abs(filepath.Join(root, "build", "lab-bin", "kubernetes-"+cmp.Or(version, "default")))
+	if err != nil {
+		return fmt.Errorf("failed to find the folder of binaries: %w", err)
+	}
+
+	script := filepath.Join(root, "hack", "kubernetes", "build.sh")
+
+	if output, err := exec.Command(script, version, path).CombinedOutput(); err != nil {
+		return fmt.Errorf("failed to build Kubernetes: %w:\n%s", err, output)
+	}
+
+	return os.Setenv(component.KubernetesVariable, path)
 }
 
 func build(ctx context.Context, module, path, program string) error {

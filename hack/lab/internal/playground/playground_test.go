@@ -32,6 +32,9 @@ import (
 
 func TestMain(m *testing.M) {
 	component.RunIfAsked()
+
+	labtest.RequireKubernetes(filepath.Join("..", "..", "..", ".."))
+
 	goleak.VerifyTestMain(m)
 }
 

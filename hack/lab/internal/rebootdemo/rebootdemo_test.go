@@ -24,6 +24,9 @@ import (
 
 func TestMain(m *testing.M) {
 	component.RunIfAsked()
+
+	labtest.RequireKubernetes(filepath.Join("..", "..", "..", ".."))
+
 	goleak.VerifyTestMain(m)
 }
 

@@ -5,11 +5,13 @@
 package show
 
 import (
+	"debug/buildinfo"
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"time"
+
+	"github.com/talos-rebound/rebound/hack/lab/component"
 )
 
 // OpenFolder makes the folder for the reports, and sees whether they can be
@@ -41,12 +43,15 @@ func WriteReports(folder string, files map[string][]byte) error {
 	return nil
 }
 
-// KubernetesVersion is the version of the Kubernetes module in this binary. A
-// Kubernetes that was not built by its own scripts does not know its version,
-// and a test binary does not know its modules.
+// KubernetesVersion is the version of Kubernetes that labs run.
 func KubernetesVersion() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
+	path, err := component.Kubernetes()
+	if err != nil {
+		return "unknown"
+	}
+
+	info, err := buildinfo.ReadFile(path)
+	if err != nil {
 		return "unknown"
 	}
 

@@ -5,14 +5,17 @@
 package soak_test
 
 import (
+	"path/filepath"
 	"testing"
 
 	"go.uber.org/goleak"
 
 	"github.com/talos-rebound/rebound/hack/lab/component"
+	"github.com/talos-rebound/rebound/hack/lab/internal/labtest"
 )
 
 func TestMain(m *testing.M) {
 	component.RunIfAsked()
+	labtest.RequireKubernetes(filepath.Join("..", "..", "..", ".."))
 	goleak.VerifyTestMain(m)
 }

@@ -15,7 +15,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"net"
 	"path/filepath"
 	"time"
 
@@ -76,11 +75,7 @@ func start(ctx context.Context, config config, client *rest.Config) error {
 	}
 
 	main.BirthCry()
-	main.StartGarbageCollection(ctx)
-
-	go main.Run(ctx, deps.PodConfig.Updates())
-	go main.ListenAndServe(ctx, &server.KubeletConfiguration, deps.TLSConfig, deps.Auth, deps.TracerProvider)
-	go main.ListenAndServeReadOnly(ctx, net.ParseIP(server.Address), uint(server.ReadOnlyPort), deps.TracerProvider)
+	run(ctx, main, server, deps)
 
 	return nil
 }
@@ -175,7 +170,7 @@ func (config config) dependencies(ctx context.Context, server *options.KubeletSe
 		newContainers(config.devices),
 	)
 
-	if err = kubelet.PreInitRuntimeService(ctx, settings, hollow.KubeletDeps); err != nil {
+	if err = connectRuntime(ctx, settings, hollow.KubeletDeps); err != nil {
 		return nil, fmt.Errorf("failed to connect to the container runtime: %w", err)
 	}
 

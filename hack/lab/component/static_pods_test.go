@@ -2,7 +2,7 @@
 // License, v. 2.0. If a copy of the MPL was not distributed with this
 // file, You can obtain one at http://mozilla.org/MPL/2.0/.
 
-package hollow_test
+package component_test
 
 import (
 	"encoding/base64"
@@ -22,14 +22,6 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/tools/record"
-	"k8s.io/klog/v2"
-	"k8s.io/kubernetes/pkg/api/legacyscheme"
-	podutil "k8s.io/kubernetes/pkg/api/pod"
-	"k8s.io/kubernetes/pkg/apis/core"
-	"k8s.io/kubernetes/pkg/apis/core/validation"
-	kubeletconfig "k8s.io/kubernetes/pkg/kubelet/config"
-	kubetypes "k8s.io/kubernetes/pkg/kubelet/types"
 	"sigs.k8s.io/yaml"
 
 	"github.com/talos-rebound/rebound/internal/agent/install"
@@ -40,8 +32,6 @@ import (
 const (
 	nodeName = "worker-a"
 	image    = "ghcr.io/talos-rebound/rebound:v0.1.0"
-	// sourcePeriod is how often the kubelet's sources look; a kubelet does so every 20 seconds.
-	sourcePeriod = 50 * time.Millisecond
 	// sourceTimeout bounds the wait for a source on a busy machine.
 	sourceTimeout = time.Minute
 )
@@ -132,24 +122,25 @@ func TestKubeletTakesEveryManifest(t *testing.T) {
 				text, err := manifest.Render(on, options)
 				require.NoError(t, err)
 
-				pods := []*corev1.Pod{fromList(t, 2, plainPod(t, text), []byte(apiServer))["rebound-"+nodeName]}
+				pods := []staticPod{fromList(t, 2, plainPod(t, text), []byte(apiServer))["rebound-"+nodeName]}
 
 				if on.Name != platform.Talos {
 					pods = append(pods, fromFolder(t, text))
 				}
 
-				for _, pod := range pods {
+				for _, made := range pods {
+					pod := made.Pod
 					require.NotNil(t, pod)
 					assert.Equal(t, "kube-system", pod.Namespace)
 					assert.Equal(t, nodeName, pod.Spec.NodeName)
 					assert.Nil(t, pod.Spec.Priority)
-					assert.True(t, kubetypes.IsStaticPod(pod))
-					assert.True(t, kubetypes.IsNodeCriticalPod(pod), "the kubelet would evict it")
+					assert.True(t, made.Static)
+					assert.True(t, made.NodeCritical, "the kubelet would evict it")
 
 					// The manifest says it for the sake of lists, whose pods are not given it.
 					assert.Contains(t, pod.Spec.Tolerations, corev1.Toleration{Operator: corev1.TolerationOpExists})
 
-					assertMirrorValid(t, pod)
+					assert.Empty(t, made.Invalid, "the API server would not take its mirror")
 				}
 			})
 		}
@@ -301,20 +292,20 @@ func TestKubeletSeesInstallAndUninstall(t *testing.T) {
 		_, err = install.Host{}.Install(t.Context(), on, content)
 		require.NoError(t, err)
 
-		sources.awaitPods(t, func(pods []*corev1.Pod) bool {
-			return len(pods) == 1 && pods[0].Spec.Containers[0].Image == manifest.Repository+":"+version
+		sources.awaitPods(t, func(pods []staticPod) bool {
+			return len(pods) == 1 && pods[0].Pod.Spec.Containers[0].Image == manifest.Repository+":"+version
 		})
 
 		pod := sources.await(t, "rebound-"+nodeName)
-		assert.NotEqual(t, before, pod.UID, "the kubelet would go on with the pod of the old version")
+		assert.NotEqual(t, before, pod.Pod.UID, "the kubelet would go on with the pod of the old version")
 
-		before = pod.UID
+		before = pod.Pod.UID
 	}
 
 	_, err = install.Host{}.Uninstall(t.Context(), on)
 	require.NoError(t, err)
 
-	sources.awaitPods(t, func(pods []*corev1.Pod) bool { return len(pods) == 0 })
+	sources.awaitPods(t, func(pods []staticPod) bool { return len(pods) == 0 })
 }
 
 // plainPod is the pod of a manifest, from Talos' machine config patch too.
@@ -359,7 +350,7 @@ func podList(t *testing.T, pods ...[]byte) []byte {
 }
 
 // fromList are the pods that the kubelet makes of a list, by name.
-func fromList(t *testing.T, want int, pods ...[]byte) map[string]*corev1.Pod {
+func fromList(t *testing.T, want int, pods ...[]byte) map[string]staticPod {
 	t.Helper()
 
 	list := podList(t, pods...)
@@ -372,13 +363,13 @@ func fromList(t *testing.T, want int, pods ...[]byte) map[string]*corev1.Pod {
 
 	sources := newSources(t)
 	sources.list(t, server.URL)
-	sources.awaitPods(t, func(pods []*corev1.Pod) bool { return len(pods) == want })
+	sources.awaitPods(t, func(pods []staticPod) bool { return len(pods) == want })
 
 	return sources.byName()
 }
 
 // fromFolder is the pod that the kubelet makes of a file.
-func fromFolder(t *testing.T, text []byte) *corev1.Pod {
+func fromFolder(t *testing.T, text []byte) staticPod {
 	t.Helper()
 
 	folder := t.TempDir()
@@ -388,113 +379,4 @@ func fromFolder(t *testing.T, text []byte) *corev1.Pod {
 	sources.folder(t, folder)
 
 	return sources.await(t, "rebound-"+nodeName)
-}
-
-// assertMirrorValid asks the API server's rules: it is they who let the mirror pod in.
-func assertMirrorValid(t *testing.T, pod *corev1.Pod) {
-	t.Helper()
-
-	mirror := pod.DeepCopy()
-	legacyscheme.Scheme.Default(mirror)
-
-	internal := &core.Pod{}
-	require.NoError(t, legacyscheme.Scheme.Convert(mirror, internal, nil))
-
-	options := podutil.GetValidationOptionsFromPodSpecAndMeta(&internal.Spec, nil, &internal.ObjectMeta, nil)
-	assert.Empty(t, validation.ValidatePodCreate(internal, options))
-
-	referenced, what, err := podutil.HasAPIObjectReference(internal)
-	require.NoError(t, err)
-	assert.False(t, referenced, what)
-}
-
-// sources are the kubelet's sources of static pods, and what it makes of them. They go on until the tests end: the
-// kubelet has no way to stop them.
-type sources struct {
-	config *kubeletconfig.PodConfig
-	pods   map[types.UID]*corev1.Pod
-}
-
-// observer is for the kubelet's metrics.
-type observer struct{}
-
-func (observer) ObservedPodOnWatch(*corev1.Pod, time.Time) {}
-
-func newSources(t *testing.T) *sources {
-	t.Helper()
-
-	return &sources{
-		config: kubeletconfig.NewPodConfig(&record.FakeRecorder{}, observer{}),
-		pods:   map[types.UID]*corev1.Pod{},
-	}
-}
-
-func (s *sources) folder(t *testing.T, folder string) {
-	t.Helper()
-
-	kubeletconfig.NewSourceFile(klog.Logger{}, folder, nodeName, sourcePeriod, s.config.Channel(t.Context(), kubetypes.FileSource))
-}
-
-func (s *sources) list(t *testing.T, url string) {
-	t.Helper()
-
-	kubeletconfig.NewSourceURL(klog.Logger{}, url, nil, nodeName, sourcePeriod, s.config.Channel(t.Context(), kubetypes.HTTPSource))
-}
-
-// next is the next thing that the kubelet would act on.
-func (s *sources) next(t *testing.T) kubetypes.PodUpdate {
-	t.Helper()
-
-	select {
-	case update := <-s.config.Updates():
-		for _, pod := range update.Pods {
-			if update.Op == kubetypes.REMOVE {
-				delete(s.pods, pod.UID)
-			} else {
-				s.pods[pod.UID] = pod
-			}
-		}
-
-		return update
-	case <-time.After(sourceTimeout):
-		require.FailNow(t, "the kubelet took nothing", "it has %d pods", len(s.pods))
-
-		return kubetypes.PodUpdate{}
-	}
-}
-
-func (s *sources) awaitPods(t *testing.T, enough func(pods []*corev1.Pod) bool) {
-	t.Helper()
-
-	for {
-		pods := make([]*corev1.Pod, 0, len(s.pods))
-
-		for _, pod := range s.pods {
-			pods = append(pods, pod)
-		}
-
-		if enough(pods) {
-			return
-		}
-
-		s.next(t)
-	}
-}
-
-func (s *sources) await(t *testing.T, name string) *corev1.Pod {
-	t.Helper()
-
-	s.awaitPods(t, func([]*corev1.Pod) bool { return s.byName()[name] != nil })
-
-	return s.byName()[name]
-}
-
-func (s *sources) byName() map[string]*corev1.Pod {
-	pods := map[string]*corev1.Pod{}
-
-	for _, pod := range s.pods {
-		pods[pod.Name] = pod
-	}
-
-	return pods
 }
