@@ -43,7 +43,8 @@ type Step string
 
 // The steps. Before the first one the machine is off.
 const (
-	// StepUp is when the machine was turned on.
+	// StepUp is when the machine was turned on, or a kubelet that was killed was
+	// started again.
 	StepUp Step = "up"
 	// StepHealthy is when its kubelet passed Talos' health check.
 	StepHealthy Step = "kubelet-healthy"
@@ -53,7 +54,7 @@ const (
 	// StepDown is when the machine was off.
 	StepDown Step = "down"
 	// StepKilled is when the kubelet was killed, to be started again in the same
-	// boot.
+	// boot. Containers go on meanwhile.
 	StepKilled Step = "kubelet-killed"
 )
 

@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/cosi-project/runtime/pkg/state"
+	"github.com/siderolabs/talos/pkg/machinery/resources/v1alpha1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/talos-rebound/rebound/hack/lab/lab"
@@ -186,14 +188,31 @@ func (s *stage) losePower() error {
 }
 
 func (s *stage) restartKubelet() error {
-	return s.comeBack(func(ctx context.Context) error {
-		err := s.node.RestartKubelet(ctx)
-
-		boots := s.node.Boots()
-		s.did(boots[len(boots)-2].Down, StepKilled)
-
+	resources, err := s.node.COSI()
+	if err != nil {
 		return err
-	})
+	}
+
+	s.did(time.Now(), StepKilled)
+
+	if err = s.node.KillKubelet(); err != nil {
+		return err
+	}
+
+	kubelet := v1alpha1.NewService("kubelet").Metadata()
+
+	if _, err = resources.WatchFor(s.ctx, kubelet, state.WithEventTypes(state.Destroyed)); err != nil {
+		return fmt.Errorf("failed to wait for the end of the kubelet: %w", err)
+	}
+
+	started, err := resources.WatchFor(s.ctx, kubelet, state.WithEventTypes(state.Created))
+	if err != nil {
+		return fmt.Errorf("failed to wait for another kubelet: %w", err)
+	}
+
+	s.did(started.Metadata().Created(), StepUp)
+
+	return s.isBack()
 }
 
 // comeBack turns the machine on and waits until its pods are Ready.
@@ -204,6 +223,11 @@ func (s *stage) comeBack(start func(context.Context) error) error {
 
 	s.did(s.lastBoot().Up, StepUp)
 
+	return s.isBack()
+}
+
+// isBack waits until the kubelet is healthy and the pods are Ready.
+func (s *stage) isBack() error {
 	healthy, err := s.node.WaitKubeletHealthy(s.ctx)
 	if err != nil {
 		return err
