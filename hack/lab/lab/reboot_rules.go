@@ -13,7 +13,7 @@ import (
 
 // CoordinatorViolations returns what the coordinator did and should not have done,
 // one line for each: removed cordons of others, deleted pods past their budgets
-// unless they may be forced, and asked for what it has no right to.
+// unless they may be forced, and asked for what it never had a right to.
 func CoordinatorViolations(records []AuditRecord, forced bool) []string {
 	user := CoordinatorAccount.User()
 	found := ForeignCordonsRemoved(records, user)
@@ -22,13 +22,36 @@ func CoordinatorViolations(records []AuditRecord, forced bool) []string {
 		found = append(found, DeletesPastBudget(records, user)...)
 	}
 
+	// An API server that starts refuses what it has not yet read the roles for.
+	granted := map[right]bool{}
+
 	for _, record := range records {
-		if record.User == user && record.Unauthorized {
+		if record.User == user && !record.Unauthorized {
+			granted[rightTo(record)] = true
+		}
+	}
+
+	for _, record := range records {
+		if record.User == user && record.Unauthorized && !granted[rightTo(record)] {
 			found = append(found, fmt.Sprintf("%s %s: the coordinator may not do what it does", record.Verb, record.URI))
 		}
 	}
 
 	return found
+}
+
+// right is what a role may give.
+type right struct{ verb, group, resource, subresource string }
+
+// rightTo is what a request takes. Whoever watches has listed before, and a watch
+// is on record only when it ends.
+func rightTo(record AuditRecord) right {
+	verb := record.Verb
+	if verb == "watch" {
+		verb = "list"
+	}
+
+	return right{verb: verb, group: record.Group, resource: record.Resource, subresource: record.Subresource}
 }
 
 // DeletesPastBudget returns the deletes of pods by the user that an eviction

@@ -55,6 +55,11 @@ func TestRebootRulesJudgeACoordinatorByAllOfThem(t *testing.T) {
 	assert.Len(t, lab.CoordinatorViolations(append(uncordoned, deleted, unauthorized, denied), false), 3)
 	assert.Len(t, lab.CoordinatorViolations(append(uncordoned, deleted, unauthorized, denied), true), 2, "pods may be forced")
 	assert.Empty(t, lab.CoordinatorViolations([]lab.AuditRecord{denied, changed(unauthorized, func(record *lab.AuditRecord) { record.User = "admin" })}, false))
+
+	// The API server was about to start.
+	granted := changed(unauthorized, func(record *lab.AuditRecord) { record.Code, record.Unauthorized = 200, false })
+	assert.Empty(t, lab.CoordinatorViolations([]lab.AuditRecord{unauthorized, granted}, false))
+	assert.Len(t, lab.CoordinatorViolations([]lab.AuditRecord{unauthorized, changed(granted, func(record *lab.AuditRecord) { record.Verb = "list" })}, false), 1)
 }
 
 // cordons are changes of a node's cordon, in the order in which they took effect.
