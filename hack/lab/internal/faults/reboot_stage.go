@@ -200,15 +200,6 @@ func (q *queue) keep(replica *lab.Coordinator) {
 // leader waits until one of the replicas leads.
 func (q *queue) leader() *lab.Coordinator { return must1(lab.AwaitLeader(q.ctx, q.replicas...)) }
 
-// lasts lets a fault go on for so long.
-func (q *queue) lasts(d time.Duration) {
-	select {
-	case <-time.After(d):
-	case <-q.ctx.Done():
-		must(context.Cause(q.ctx))
-	}
-}
-
 // setPolicy changes the RebootPolicy.
 func (q *queue) setPolicy(change func(*v1alpha1.RebootPolicySpec)) {
 	change(&q.policy.Spec)

@@ -259,6 +259,16 @@ func (s *Stage) Stays(what string, during time.Duration, condition func() bool) 
 	must(s.ctx.Err())
 }
 
+// Pass lets time pass. It is for what has to last, and not for what has to
+// happen.
+func (s *Stage) Pass(during time.Duration) {
+	select {
+	case <-time.After(during):
+	case <-s.ctx.Done():
+		must(context.Cause(s.ctx))
+	}
+}
+
 // Audit returns the requests since the row began that are as wanted.
 func (s *Stage) Audit(wanted func(lab.AuditRecord) bool) []lab.AuditRecord {
 	return slices.DeleteFunc(must1(s.Lab.Audit()), func(record lab.AuditRecord) bool {
