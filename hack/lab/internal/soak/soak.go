@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -60,8 +59,8 @@ func (options *Options) check() (err error) {
 		return err
 	}
 
-	if _, err = os.Stat(options.Manifests); err != nil {
-		return fmt.Errorf("no manifests of the coordinator: %w: name their folder with --manifests", err)
+	if err = show.CheckManifests(options.Manifests); err != nil {
+		return err
 	}
 
 	if options.Seed == 0 {
