@@ -70,9 +70,6 @@ type Stage struct {
 	}
 }
 
-// Context ends when the row has taken too long, or nobody waits for it any more.
-func (s *Stage) Context() context.Context { return s.ctx }
-
 // Cleanup has something done after the row, last things first, however it ended.
 func (s *Stage) Cleanup(do func(ctx context.Context) error) { s.cleanups = append(s.cleanups, do) }
 
