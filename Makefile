@@ -50,9 +50,6 @@ STOCK ?= 0
 help: ## Print this table
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z][a-z-]*:.*## / { printf "  make %-12s  %s\n", $$1, $$2 }' Makefile
 
-# What to release, where git cannot tell.
-VERSION ?=
-
 # The programs of a lab, side by side.
 .PHONY: lab-bin
 lab-bin:
@@ -72,10 +69,11 @@ KURED ?=
 demo-reboots: lab-bin ## Four nodes ask for a reboot, and one is blocked (KURED= a checkout to compare with); writes build/lab
 	build/lab-bin/lab demo-reboots --kured '$(KURED)' --out build/lab
 
-# A regular expression for the rows of the fault matrix to play; none for all of them.
+# A regular expression for the names of the rows to play of the fault matrix, or of the table of mutants, for example
+# ONLY='^gate/'; none for all of them.
 ONLY ?=
 
-# How often to play them, to see that they have the same outcome each time.
+# How often to play the fault matrix, to see that it has the same outcome each time.
 TIMES ?= 1
 
 .PHONY: faults
@@ -148,13 +146,13 @@ linked: ## Write again what machined links of what we link (takes Talos from the
 bench: ## Run every benchmark of the root module
 	go test -run '^$$' -bench . -benchmem $(TESTFLAGS) ./...
 
-# Which rows of the table of mutants to run, as a regular expression of their names, for example ONLY='^gate/'.
-ONLY ?=
-
 .PHONY: mutants
 mutants: ## Break one rule after the other in a copy, and see its test fail (ONLY='^gate/'); writes build/mutants.json
 	cd hack/mutants && go build -o ../../build/mutants-bin/mutants .
 	build/mutants-bin/mutants --only '$(ONLY)'
+
+# What to release, where git cannot tell.
+VERSION ?=
 
 .PHONY: release
 release: ## Write binaries, OCI images, manifests and checksums (VERSION= from git); writes build/release

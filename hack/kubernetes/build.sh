@@ -7,6 +7,11 @@
 # that of go.mod. Says on its output which version it has built. More than one may build the same at a time.
 set -euo pipefail
 
+if (($# != 2)); then
+	echo 'usage: build.sh VERSION OUT; VERSION is 1.34 for example, or empty for that of go.mod' >&2
+	exit 2
+fi
+
 version=$1
 out=$(realpath -m "$2")
 cd "$(dirname "${BASH_SOURCE[0]}")"

@@ -18,8 +18,11 @@
 //     by itself; coordinator.go, the coordinator as processes; workload.go, what
 //     it drains; reboot_scene.go, what a scene of all that needs; witness.go, what
 //     was seen of it, and reboot_rules.go, the judge.
-//     What can be wrong with a machine is in node_faults.go and node_clock.go, and
-//     with all of them in power.go.
+//     recovery.go is what is waited for of recoveries. What can be wrong with a machine
+//     is in node_faults.go, node_kubelet.go and node_clock.go, with its identity in
+//     kubeconfig.go and rename.go, with its network in proxy.go, with all machines in
+//     power.go, and with what the API server answers in webhook.go, pod_deletes.go and
+//     compact.go.
 //   - component: the programs of a lab, as processes that do not outlive it. Those of
 //     Kubernetes are another binary, of the module in hack/kubernetes, which can be
 //     built from other versions of Kubernetes.

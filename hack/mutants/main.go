@@ -26,6 +26,19 @@ import (
 // errSurvived is that the table has rows whose mutants were not killed.
 var errSurvived = errors.New("not every mutant was killed")
 
+// usage is the help before the flags.
+const usage = `Mutants breaks one rule after the other in a copy of the repository, and runs the
+one test that is to fail then. It exits with 1 unless every test has failed, and
+before that if one of them fails without a change.
+
+Ctrl-C ends it and removes the copies.
+
+  mutants                  run all rows of the table
+  mutants --list           what there is
+  mutants --only '^gate/'  run some of them
+
+`
+
 func main() {
 	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "mutants:", err)
@@ -42,6 +55,10 @@ func run() error {
 
 	runner := mutation.Runner{}
 
+	flag.Usage = func() {
+		fmt.Fprint(flag.CommandLine.Output(), usage)
+		flag.PrintDefaults()
+	}
 	flag.StringVar(&runner.Source, "source", ".", "top of the repository")
 	flag.IntVar(&runner.Workers, "workers", runtime.NumCPU(), "how many mutants to run at a time")
 	flag.DurationVar(&runner.Limit, "limit", time.Minute, "how long a test may take")

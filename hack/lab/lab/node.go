@@ -304,7 +304,7 @@ func (node *Node) Config() (*rest.Config, error) {
 // RotateCertificate gives the kubelet a new client certificate in the way the
 // kubelet itself does it: the kubeconfig stays as it is.
 func (node *Node) RotateCertificate(lifetime time.Duration) error {
-	pair, err := node.lab.authority.signClient(lifetime, "system:node:"+node.name, "system:nodes")
+	pair, err := node.lab.authority.signClient(lifetime, NodeUserPrefix+node.name, "system:nodes")
 	if err != nil {
 		return err
 	}

@@ -62,7 +62,7 @@ func TestAMachineComesBackByItself(t *testing.T) {
 				reboot(t, node)
 
 				object := node.awaitNode(func(object *corev1.Node) bool {
-					return object.Status.NodeInfo.BootID != before && isReady(object)
+					return object.Status.NodeInfo.BootID != before && lab.IsNodeReady(object)
 				})
 				assert.Equal(t, node.BootID(), object.Status.NodeInfo.BootID)
 			}
@@ -80,12 +80,12 @@ func TestAMachineMayStayDown(t *testing.T) {
 
 	node.SetComeback(lab.Comeback{Never: true})
 	require.NoError(t, node.RequestReboot())
-	node.awaitNode(func(object *corev1.Node) bool { return !isReady(object) })
+	node.awaitNode(func(object *corev1.Node) bool { return !lab.IsNodeReady(object) })
 
 	require.NoError(t, node.Stop(s.ctx), "it waits until the machine is down")
 	assert.False(t, node.Running())
 	require.NoError(t, node.Start(s.ctx))
-	node.awaitNode(isReady)
+	node.awaitNode(lab.IsNodeReady)
 	assert.Len(t, node.Boots(), 2)
 }
 
@@ -96,8 +96,8 @@ func TestAMachineMayPretendToReboot(t *testing.T) {
 
 	node.SetComeback(lab.Comeback{SameBoot: true})
 	require.NoError(t, node.RequestReboot())
-	node.awaitNode(func(object *corev1.Node) bool { return !isReady(object) })
-	node.awaitNode(isReady)
+	node.awaitNode(func(object *corev1.Node) bool { return !lab.IsNodeReady(object) })
+	node.awaitNode(lab.IsNodeReady)
 
 	assert.Equal(t, before, node.BootID())
 	assert.Len(t, node.Boots(), 2)
@@ -112,10 +112,10 @@ func TestAMachineMayComeBackNotReady(t *testing.T) {
 	require.NoError(t, node.RequestReboot())
 
 	object := node.awaitNode(func(object *corev1.Node) bool { return object.Status.NodeInfo.BootID != before })
-	assert.False(t, isReady(object))
+	assert.False(t, lab.IsNodeReady(object))
 
 	require.NoError(t, node.InstallNetwork())
-	node.awaitNode(isReady)
+	node.awaitNode(lab.IsNodeReady)
 }
 
 func TestANodeOfTheControlPlaneLooksLikeOne(t *testing.T) {
@@ -124,7 +124,7 @@ func TestANodeOfTheControlPlaneLooksLikeOne(t *testing.T) {
 
 	require.NoError(t, node.SetCondition(s.ctx, lab.EtcdVoterCondition, corev1.ConditionTrue, "MemberNotLearner"))
 
-	object := node.awaitNode(isReady)
+	object := node.awaitNode(lab.IsNodeReady)
 	assert.Contains(t, object.Labels, lab.ControlPlaneLabel)
 	assert.Equal(t, corev1.ConditionTrue, conditionOf(object, lab.EtcdVoterCondition))
 
@@ -143,8 +143,4 @@ func (n *node) awaitNode(wanted func(*corev1.Node) bool) *corev1.Node {
 	require.NoError(n.t, err)
 
 	return object
-}
-
-func isReady(node *corev1.Node) bool {
-	return conditionOf(node, corev1.NodeReady) == corev1.ConditionTrue
 }

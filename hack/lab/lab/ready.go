@@ -21,6 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 	watchtools "k8s.io/client-go/tools/watch"
+	nodeutil "k8s.io/component-helpers/node/util"
 )
 
 // waitFor watches objects of one resource until the condition holds. It is
@@ -167,4 +168,11 @@ func IsPodReady(pod *corev1.Pod) bool {
 	return slices.ContainsFunc(pod.Status.Conditions, func(condition corev1.PodCondition) bool {
 		return condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue
 	})
+}
+
+// IsNodeReady says whether the node's condition of that name is true.
+func IsNodeReady(node *corev1.Node) bool {
+	_, ready := nodeutil.GetNodeCondition(&node.Status, corev1.NodeReady)
+
+	return ready != nil && ready.Status == corev1.ConditionTrue
 }

@@ -120,7 +120,7 @@ func TestRebootOfAControlPlaneNeedsTheOthers(t *testing.T) {
 	s.awaitRebooted(plain)
 
 	require.NoError(t, away.RemoveNetwork())
-	away.awaitNode(func(object *corev1.Node) bool { return !isReady(object) })
+	away.awaitNode(func(object *corev1.Node) bool { return !lab.IsNodeReady(object) })
 	require.NoError(t, away.SetCondition(s.ctx, lab.EtcdVoterCondition, corev1.ConditionTrue, "MemberNotLearner"))
 	s.awaitReboot(asking, func(r *v1alpha1.NodeReboot) bool {
 		return r.Status.Reason == string(reboot.ReasonQuorum) && r.Status.Message == "control plane "+away.Name()+" is not Ready"

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/talos-rebound/rebound/hack/lab/lab"
 	"github.com/talos-rebound/rebound/internal/reboot"
 	"github.com/talos-rebound/rebound/pkg/apis/reboot/v1alpha1"
 )
@@ -22,7 +23,7 @@ func TestRebootLeavesAForeignCordonAlone(t *testing.T) {
 	s.ask(node)
 	s.awaitPhase(node, v1alpha1.PhaseDone, "")
 
-	object := node.awaitNode(isReady)
+	object := node.awaitNode(lab.IsNodeReady)
 	assert.True(t, object.Spec.Unschedulable, "the cordon of before is still there")
 	assert.Len(t, node.Boots(), 2)
 

@@ -24,7 +24,7 @@ func TestRebootIsNotOverInTheOldBoot(t *testing.T) {
 	s.ask(node)
 	require.Eventually(t, func() bool { return len(node.Boots()) > 1 }, time.Minute, 10*time.Millisecond)
 	node.SetComeback(lab.Comeback{})
-	node.awaitNode(isReady)
+	node.awaitNode(lab.IsNodeReady)
 
 	// The agent has a grant for the boot that has not ended, and acts on it again.
 	s.awaitRebooted(node)

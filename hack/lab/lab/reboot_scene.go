@@ -17,7 +17,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
-	nodeutil "k8s.io/component-helpers/node/util"
 
 	"github.com/talos-rebound/rebound/internal/agent/platform"
 	"github.com/talos-rebound/rebound/pkg/apis/reboot/v1alpha1"
@@ -69,7 +68,7 @@ func (node *Node) WantReboot() error {
 // reported.
 func (node *Node) AwaitAgent(ctx context.Context) error {
 	_, err := node.AwaitObject(ctx, func(object *corev1.Node) bool {
-		return isNodeReady(object) && (node.agent == nil || object.Annotations[v1alpha1.AgentAnnotation] != "")
+		return IsNodeReady(object) && (node.agent == nil || object.Annotations[v1alpha1.AgentAnnotation] != "")
 	})
 
 	return err
@@ -90,16 +89,10 @@ func (node *Node) Cordon(ctx context.Context, unschedulable bool) error {
 // coordinator's mark.
 func (node *Node) AwaitReturned(ctx context.Context) error {
 	_, err := node.AwaitObject(ctx, func(object *corev1.Node) bool {
-		return isNodeReady(object) && !object.Spec.Unschedulable && object.Annotations[v1alpha1.CordonAnnotation] == ""
+		return IsNodeReady(object) && !object.Spec.Unschedulable && object.Annotations[v1alpha1.CordonAnnotation] == ""
 	})
 
 	return err
-}
-
-func isNodeReady(object *corev1.Node) bool {
-	_, ready := nodeutil.GetNodeCondition(&object.Status, corev1.NodeReady)
-
-	return ready != nil && ready.Status == corev1.ConditionTrue
 }
 
 // AwaitSlots waits until these nodes and no others hold a slot.
@@ -188,7 +181,8 @@ func poll(ctx context.Context, what string, condition wait.ConditionWithContextF
 // coordinators must have ended. One that was killed has left its Lease behind,
 // which goes too.
 func (lab *Lab) ClearReboots(ctx context.Context, policy string, nodes ...string) error {
-	errs := []error{
+	errs := make([]error, 0, 4+len(nodes))
+	errs = append(errs,
 		lab.Discard(ctx, v1alpha1.ResourceRebootPolicies, policy),
 		lab.Discard(ctx, v1alpha1.ResourceRebootBudgets, v1alpha1.RebootBudgetName),
 		lab.Apply(ctx, &v1alpha1.RebootBudget{
@@ -196,7 +190,7 @@ func (lab *Lab) ClearReboots(ctx context.Context, policy string, nodes ...string
 			Spec:       v1alpha1.RebootBudgetSpec{MaxUnavailable: 1},
 		}),
 		lab.client.CoordinationV1().Leases(CoordinatorAccount.Namespace).DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{}),
-	}
+	)
 
 	for _, node := range nodes {
 		errs = append(errs, lab.Discard(ctx, v1alpha1.ResourceNodeReboots, node))

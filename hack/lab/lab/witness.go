@@ -16,7 +16,6 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/tools/cache"
-	nodeutil "k8s.io/component-helpers/node/util"
 
 	"github.com/talos-rebound/rebound/pkg/apis/reboot/v1alpha1"
 )
@@ -140,9 +139,8 @@ func (witness *Witness) seeNode(node *corev1.Node, gone bool) {
 	sight := NodeSight{At: time.Now(), Node: node.Name, Gone: gone}
 
 	if !gone {
-		_, ready := nodeutil.GetNodeCondition(&node.Status, corev1.NodeReady)
 		sight.BootID = node.Status.NodeInfo.BootID
-		sight.Ready = ready != nil && ready.Status == corev1.ConditionTrue
+		sight.Ready = IsNodeReady(node)
 		sight.Unschedulable = node.Spec.Unschedulable
 		sight.Mark = node.Annotations[v1alpha1.CordonAnnotation]
 

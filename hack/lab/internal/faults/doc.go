@@ -13,8 +13,8 @@
 // with what was expected, and the API server's audit log has the last word.
 //
 // In reading order: row.go, stage.go and node.go are what the author of a row
-// needs, and reboot_stage.go what those of reboots need besides; run.go plays the
-// rows and verdict.go judges them; report.go and page.go show them. The rows are in
-// the files that begin with rows, by theme; those of reboots go one after the
-// other, since a cluster has one RebootBudget.
+// needs, and reboot_stage.go and reboot_end.go what those of reboots need besides;
+// run.go plays the rows and verdict.go judges them; report.go and page.html show
+// them. The rows are in the files that begin with rows, by theme; those of reboots
+// go one after the other, since a cluster has one RebootBudget.
 package faults

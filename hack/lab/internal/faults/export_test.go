@@ -4,5 +4,10 @@
 
 package faults
 
+import "context"
+
 // Choose returns the rows that are asked for.
 func (options *Options) Choose(rows []Row) ([]Row, error) { return options.choose(rows) }
+
+// Context ends when the row has taken too long, or nobody waits for it any more.
+func (s *Stage) Context() context.Context { return s.ctx }

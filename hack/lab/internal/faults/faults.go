@@ -26,7 +26,7 @@ type Options struct {
 	// Quick plays the smaller set, List none.
 	Quick, List bool
 	// Times is how often all of it is played, to see that it has the same outcome each
-	// time; zero is once.
+	// time; at least once.
 	Times int
 	// Out is the folder for the reports. It is created if need be.
 	Out string
@@ -48,18 +48,8 @@ func Run(ctx context.Context, options Options, w io.Writer) error {
 		return list(w, rows)
 	}
 
-	programs := Programs{Manifests: options.Manifests}
-
-	if programs.Rebound, err = show.FindProgram(options.Rebound, "rebound"); err != nil {
-		return err
-	}
-
-	if programs.Coordinator, err = show.FindProgram(options.Coordinator, "rebound-coordinator"); err != nil {
-		return err
-	}
-
-	// A folder that cannot be written to is better known before than after.
-	if err = show.OpenFolder(options.Out); err != nil {
+	programs, err := options.check()
+	if err != nil {
 		return err
 	}
 
@@ -71,7 +61,7 @@ func Run(ctx context.Context, options Options, w io.Writer) error {
 
 	var first *Report
 
-	for run := range max(options.Times, 1) {
+	for run := range options.Times {
 		log.Say("playing %d rows on Kubernetes %s", len(rows), show.KubernetesVersion())
 
 		report := runner.report(ctx, rows, log)
@@ -96,6 +86,29 @@ func Run(ctx context.Context, options Options, w io.Writer) error {
 	fmt.Fprintf(w, "\nreports: %s\n         %s\n", filepath.Join(options.Out, jsonFile), filepath.Join(options.Out, htmlFile))
 
 	return nil
+}
+
+// check finds what is needed, before anything is started.
+func (options *Options) check() (programs Programs, err error) {
+	if options.Times < 1 {
+		return programs, fmt.Errorf("--times is %d: rows are played once at least", options.Times)
+	}
+
+	if programs.Rebound, err = show.FindProgram(options.Rebound, "rebound"); err != nil {
+		return programs, err
+	}
+
+	if programs.Coordinator, err = show.FindProgram(options.Coordinator, "rebound-coordinator"); err != nil {
+		return programs, err
+	}
+
+	programs.Manifests = options.Manifests
+	if err = show.CheckManifests(programs.Manifests); err != nil {
+		return programs, err
+	}
+
+	// A folder that cannot be written to is better known before than after.
+	return programs, show.OpenFolder(options.Out)
 }
 
 // report plays the rows and says how each of them has ended.

@@ -187,10 +187,31 @@ func TestCommandListsRowsAndPlaysNone(t *testing.T) {
 	}
 }
 
-func TestCommandWantsTheProgramsItPlaysWith(t *testing.T) {
+func TestCommandWantsWhatItPlaysWith(t *testing.T) {
 	t.Parallel()
 
-	err := faults.Run(t.Context(), faults.Options{Rebound: filepath.Join(t.TempDir(), "none")}, os.Stderr)
-	require.ErrorContains(t, err, "no rebound: ")
-	require.ErrorContains(t, err, "--rebound")
+	self, err := os.Executable()
+	require.NoError(t, err)
+
+	good := faults.Options{Times: 1, Rebound: self, Coordinator: self, Manifests: ".", Out: t.TempDir()}
+
+	for _, test := range []struct {
+		name  string
+		spoil func(*faults.Options)
+		want  string
+	}{
+		{"no times", func(options *faults.Options) { options.Times = 0 }, "--times is 0"},
+		{"no rebound", func(options *faults.Options) { options.Rebound = "nowhere" }, "or name it with --rebound"},
+		{"no coordinator", func(options *faults.Options) { options.Coordinator = "nowhere" }, "or name it with --rebound-coordinator"},
+		{"no manifests", func(options *faults.Options) { options.Manifests = "nowhere" }, "name their folder with --manifests"},
+		{"no folder for reports", func(options *faults.Options) { options.Out = self }, "failed to create folder for reports"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+
+			options := good
+			test.spoil(&options)
+			require.ErrorContains(t, faults.Run(t.Context(), options, os.Stderr), test.want)
+		})
+	}
 }

@@ -119,8 +119,8 @@ func (report *Report) Page() ([]byte, error) {
 			Title string
 			Rows  []Result
 		}{
-			{"Recovery", report.half(Recovery)},
-			{"Reboots", report.half(Reboots)},
+			{"Recovery", report.failedFirst(Recovery)},
+			{"Reboots", report.failedFirst(Reboots)},
 		},
 	})
 	if err != nil {
@@ -130,8 +130,21 @@ func (report *Report) Page() ([]byte, error) {
 	return page.Bytes(), nil
 }
 
-func (report *Report) half(half Half) []Result {
-	return slices.DeleteFunc(slices.Clone(report.Rows), func(result Result) bool { return result.Half != half })
+// failedFirst returns the rows of the half: those that have failed, then the others.
+func (report *Report) failedFirst(half Half) []Result {
+	var failed, passed []Result
+
+	for _, result := range report.Rows {
+		switch {
+		case result.Half != half:
+		case result.Passed:
+			passed = append(passed, result)
+		default:
+			failed = append(failed, result)
+		}
+	}
+
+	return append(failed, passed...)
 }
 
 // write writes every form of the report to the folder.

@@ -54,6 +54,18 @@ func TestPageShowsTextOfOthersAsText(t *testing.T) {
 	assert.Contains(t, string(page), "1 of 2 rows failed")
 }
 
+func TestPageShowsFailedRowsFirst(t *testing.T) {
+	t.Parallel()
+
+	all := report()
+	all.Rows[1].Half = all.Rows[0].Half
+
+	page, err := all.Page()
+	require.NoError(t, err)
+
+	assert.Regexp(t, `(?s)<tr class="failed"><td class="word">failed</td><td>bad .*<tr><td class="word">ok</td><td>good</td>`, string(page))
+}
+
 func TestTableSaysWhatWasExpectedOfAFailedRow(t *testing.T) {
 	t.Parallel()
 

@@ -65,8 +65,13 @@ func answerRows() []Row {
 
 // answerRow has the first few requests of a kind answered in another way.
 func answerRow(name, fault, when string, times int, answer apiproxy.Fault, wanted func(*http.Request) bool, quick bool) Row {
+	lasts := "one request"
+	if times > 1 {
+		lasts = fmt.Sprintf("%d requests", times)
+	}
+
 	return Row{
-		Name: name, Fault: fault, When: when, Lasts: fmt.Sprintf("%d requests", times),
+		Name: name, Fault: fault, When: when, Lasts: lasts,
 		End: oneBack, Requests: 12 + 4*times, Quick: quick,
 		Play: func(s *Stage) (string, error) {
 			at := beforeList(s)

@@ -58,7 +58,7 @@ func daemonSetRows() []Row {
 				s.Await("the pods are of the new revision", func() bool {
 					pods := s.Pods()
 
-					return len(pods) == 1 && metav1.IsControlledBy(&pods[0], updated) && pods[0].Annotations[revision] == "2" && isPodReady(&pods[0])
+					return len(pods) == 1 && metav1.IsControlledBy(&pods[0], updated) && pods[0].Annotations[revision] == "2" && lab.IsPodReady(&pods[0])
 				})
 
 				return phaseName(status.Phase) + " (" + s.Plain(status.Message) + "), and all pods are Ready and of the new revision", nil

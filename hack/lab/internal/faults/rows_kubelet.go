@@ -104,15 +104,3 @@ func kubeletRows() []Row {
 		},
 	}
 }
-
-// heldOnce is a node whose recovery waits for the pod of its only DaemonSet until
-// letGo is called.
-func (s *Stage) heldOnce() (node *Node, letGo func()) {
-	node = s.fail(s.Rebound())
-	letGo = s.Hold(&s.Pods()[0])
-
-	must(node.Start(s.ctx))
-	node.AwaitPhase(specs.PhaseDegraded)
-
-	return node, letGo
-}

@@ -5,10 +5,7 @@
 package faults
 
 import (
-	"slices"
 	"time"
-
-	corev1 "k8s.io/api/core/v1"
 
 	"github.com/talos-rebound/rebound/hack/lab/lab"
 	recoveryres "github.com/talos-rebound/rebound/pkg/resources/recovery"
@@ -133,22 +130,10 @@ func playCancelledShutdown(s *Stage) (string, error) {
 	node.AwaitFault()
 	s.Check(len(node.Deletes()) == before, "rebound has deleted a pod in a shutdown")
 	must(node.CancelShutdown())
-	must1(node.AwaitObject(s.ctx, isReady))
+	must1(node.AwaitObject(s.ctx, lab.IsNodeReady))
 	letGo()
 
 	return node.End(), nil
-}
-
-func isReady(node *corev1.Node) bool {
-	return slices.ContainsFunc(node.Status.Conditions, func(condition corev1.NodeCondition) bool {
-		return condition.Type == corev1.NodeReady && condition.Status == corev1.ConditionTrue
-	})
-}
-
-func isPodReady(pod *corev1.Pod) bool {
-	return slices.ContainsFunc(pod.Status.Conditions, func(condition corev1.PodCondition) bool {
-		return condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue
-	})
 }
 
 const (

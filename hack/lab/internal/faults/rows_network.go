@@ -81,16 +81,6 @@ func mute() Row {
 	}
 }
 
-// Pass lets time pass. It is for what has to last, and not for what has to
-// happen.
-func (s *Stage) Pass(during time.Duration) {
-	select {
-	case <-time.After(during):
-	case <-s.ctx.Done():
-		must(s.ctx.Err())
-	}
-}
-
 // StaysOpen looks for so long whether the node's recovery does not end, and in
 // particular does not call itself recovered.
 func (n *Node) StaysOpen(during time.Duration) {

@@ -5,8 +5,6 @@
 package faults
 
 import (
-	"slices"
-
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -110,8 +108,6 @@ func (s *Stage) createAdvanced(node *Node, owner metav1.OwnerReference, name str
 // awaitPodReady waits until the pod is Ready.
 func (s *Stage) awaitPodReady(name string) {
 	s.Await("pod "+name+" is Ready", func() bool {
-		return slices.ContainsFunc(s.awaitPod(name).Status.Conditions, func(condition corev1.PodCondition) bool {
-			return condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue
-		})
+		return lab.IsPodReady(s.awaitPod(name))
 	})
 }

@@ -83,7 +83,7 @@ func playContest(s *Stage) (string, error) {
 	must(node.Reboot(s.ctx))
 	s.Await("one of them has its pod Ready", func() bool {
 		return slices.ContainsFunc(s.Pods(), func(pod corev1.Pod) bool {
-			return isPodReady(&pod) && !slices.ContainsFunc(before, func(was corev1.Pod) bool { return was.UID == pod.UID })
+			return lab.IsPodReady(&pod) && !slices.ContainsFunc(before, func(was corev1.Pod) bool { return was.UID == pod.UID })
 		})
 	})
 

@@ -21,7 +21,7 @@ func rebootConnectionRows() []Row {
 
 				q.atEachStep(q.nodes[0], func() {
 					proxy.Cut()
-					q.lasts(time.Second)
+					q.Pass(time.Second)
 					proxy.Restore()
 				})
 
@@ -37,7 +37,7 @@ func rebootConnectionRows() []Row {
 
 				q.atEachStep(q.nodes[0], func() {
 					proxy.Freeze()
-					q.lasts(3 * time.Second)
+					q.Pass(3 * time.Second)
 					proxy.Thaw()
 				})
 

@@ -70,9 +70,6 @@ type Stage struct {
 	}
 }
 
-// Context ends when the row has taken too long, or nobody waits for it any more.
-func (s *Stage) Context() context.Context { return s.ctx }
-
 // Cleanup has something done after the row, last things first, however it ended.
 func (s *Stage) Cleanup(do func(ctx context.Context) error) { s.cleanups = append(s.cleanups, do) }
 
@@ -257,6 +254,16 @@ func (s *Stage) Stays(what string, during time.Duration, condition func() bool) 
 	err := wait.PollUntilContextCancel(ctx, pollInterval, true, func(context.Context) (bool, error) { return !condition(), nil })
 	s.Check(err != nil, "it did not stay so that %s", what)
 	must(s.ctx.Err())
+}
+
+// Pass lets time pass. It is for what has to last, and not for what has to
+// happen.
+func (s *Stage) Pass(during time.Duration) {
+	select {
+	case <-time.After(during):
+	case <-s.ctx.Done():
+		must(context.Cause(s.ctx))
+	}
 }
 
 // Audit returns the requests since the row began that are as wanted.

@@ -133,6 +133,18 @@ func whileSettling(s *Stage, options ...lab.NodeOption) moment {
 	return moment{node: node, resume: nothing, finish: nothing}
 }
 
+// heldOnce is a node whose recovery waits for the pod of its only DaemonSet, which
+// a finalizer holds, until letGo is called.
+func (s *Stage) heldOnce(options ...lab.NodeOption) (node *Node, letGo func()) {
+	node = s.fail(append(options, s.Rebound())...)
+	letGo = s.Hold(s.awaitPod(""))
+
+	must(node.Boot(s.ctx))
+	node.AwaitPhase(specs.PhaseDegraded)
+
+	return node, letGo
+}
+
 // awaitPod waits for the pod with the name, or for any if it is empty.
 func (s *Stage) awaitPod(name string) *corev1.Pod {
 	var found *corev1.Pod

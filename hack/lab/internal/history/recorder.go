@@ -134,7 +134,7 @@ func (r *recorder) see(change watch.Event) {
 		}
 	case *corev1.Node:
 		event.Version = object.ResourceVersion
-		event.Node = &Node{Change: kind, Boot: r.number("b", object.Status.NodeInfo.BootID), Ready: isReady(object)}
+		event.Node = &Node{Change: kind, Boot: r.number("b", object.Status.NodeInfo.BootID), Ready: lab.IsNodeReady(object)}
 	case *corev1.Pod:
 		if object.Spec.NodeName != r.node {
 			return
@@ -201,12 +201,6 @@ func (r *recorder) pod(change string, object *corev1.Pod) *Pod {
 	return pod
 }
 
-func isReady(node *corev1.Node) bool {
-	return slices.ContainsFunc(node.Status.Conditions, func(c corev1.NodeCondition) bool {
-		return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
-	})
-}
-
 // finish ends the record, and returns it with what the audit log has on the
 // pods.
 func (r *recorder) finish() ([]Event, error) {
@@ -245,7 +239,7 @@ func (r *recorder) who(record lab.AuditRecord) string {
 		return "rebound"
 	case record.User == lab.NodeUserPrefix+r.node:
 		return "kubelet"
-	case record.User == "system:serviceaccount:kube-system:daemon-set-controller":
+	case record.User == lab.DaemonSetController:
 		return "daemonset-controller"
 	case record.User == "system:serviceaccount:kube-system:generic-garbage-collector":
 		return "garbage-collector"

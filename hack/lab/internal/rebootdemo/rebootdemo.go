@@ -69,8 +69,8 @@ func Run(ctx context.Context, options Options, w io.Writer) (err error) {
 		}
 	}
 
-	if _, err = os.Stat(options.Manifests); err != nil {
-		return fmt.Errorf("no manifests of the coordinator: %w: name their folder with --manifests", err)
+	if err = show.CheckManifests(options.Manifests); err != nil {
+		return err
 	}
 
 	// A folder that cannot be written to is better known before than after.

@@ -70,6 +70,15 @@ func FindProgram(path, name string) (string, error) {
 	return absolute, nil
 }
 
+// CheckManifests says whether there is a folder with the coordinator's manifests.
+func CheckManifests(folder string) error {
+	if _, err := os.Stat(folder); err != nil {
+		return fmt.Errorf("no manifests of the coordinator: %w: name their folder with --manifests", err)
+	}
+
+	return nil
+}
+
 // Populate gives a lab the DaemonSets that a node has in any cluster, and adds
 // the nodes, each after telling say. What remains is to wait for the pods.
 func Populate(ctx context.Context, cluster *lab.Lab, nodes []Node, say func(name string)) error {

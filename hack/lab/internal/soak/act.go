@@ -7,10 +7,7 @@ package soak
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"syscall"
 	"time"
@@ -126,9 +123,8 @@ func ignoreGone(err error) error {
 // want has the node's operating system want a reboot, as a package manager does.
 // A machine that is down has no such file.
 func want(node *lab.Node) error {
-	err := os.WriteFile(filepath.Join(node.Root(), "run", "reboot-required"), nil, 0o600)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("failed to make node %q want a reboot: %w", node.Name(), err)
+	if err := node.WantReboot(); !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 
 	return nil

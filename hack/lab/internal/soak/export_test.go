@@ -6,6 +6,7 @@ package soak
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/talos-rebound/rebound/hack/lab/lab"
@@ -51,4 +52,17 @@ func Calm(at func(i int) time.Time, events []Event, on int) map[string]time.Time
 	}
 
 	return c.since()
+}
+
+// Kinds returns the kinds of events.
+func Kinds() []Kind {
+	var kinds []Kind
+
+	for _, rule := range rules() {
+		if !slices.Contains(kinds, rule.kind) {
+			kinds = append(kinds, rule.kind)
+		}
+	}
+
+	return kinds
 }

@@ -6,7 +6,6 @@ package soak
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/talos-rebound/rebound/hack/lab/component"
@@ -130,19 +129,6 @@ func rules() []rule {
 		{ForeignCordon, nodesOf(Machined, Agent, Stock), 3 * time.Second, 10 * time.Second, time.Second, nothing},
 		{RollingUpdate, daemonSetNames(), 0, 0, 10 * time.Second, nothing},
 	}
-}
-
-// Kinds returns the kinds of events.
-func Kinds() []Kind {
-	var kinds []Kind
-
-	for _, rule := range rules() {
-		if !slices.Contains(kinds, rule.kind) {
-			kinds = append(kinds, rule.kind)
-		}
-	}
-
-	return kinds
 }
 
 // daemonSetNames are those of the DaemonSets.

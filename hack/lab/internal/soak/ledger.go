@@ -105,7 +105,7 @@ func (ledger *Ledger) seeCordons(now Observation) {
 
 		left[node] = cmp.Or(ledger.marked[node], now.At)
 
-		if _, told := ledger.overdue[node]; told || !isLate(now, "", left[node]) {
+		if _, told := ledger.overdue[node]; told || !isLate(now, coordinator, left[node]) {
 			continue
 		}
 

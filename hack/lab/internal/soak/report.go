@@ -13,6 +13,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/talos-rebound/rebound/hack/lab/internal/show"
+	"github.com/talos-rebound/rebound/pkg/apis/reboot/v1alpha1"
 )
 
 // jsonFile is the file of the report.
@@ -49,6 +50,42 @@ type Counts struct {
 	// StuckWithout are the Failed pods of DaemonSets at the end on the node without
 	// rebound.
 	StuckWithout int `json:"stuckWithout"`
+}
+
+// report is the whole of it.
+func (s *soak) report(verdict Verdict) *Report {
+	report := &Report{
+		Seed:              s.options.Seed,
+		Seconds:           s.options.Time.Seconds(),
+		KubernetesVersion: show.KubernetesVersion(),
+		Events:            s.plan,
+		Minutes:           s.verdicts,
+		Verdict:           verdict,
+		Trends:            Trends(s.sampler.all()),
+		Counts:            Counts{Deleted: s.audit.deleted, Evicted: s.audit.evicted},
+	}
+
+	for _, node := range s.lab.Nodes() {
+		report.Counts.Boots += len(node.Boots()) - 1
+
+		last := v1alpha1.PhasePending
+
+		for _, sight := range s.witness.Phases(node.Name()) {
+			if sight.Phase == v1alpha1.PhaseDone && last != v1alpha1.PhaseDone {
+				report.Counts.Coordinated++
+			}
+
+			last = sight.Phase
+		}
+	}
+
+	for _, pod := range s.ledger.last.Failed {
+		if nodeRoles[pod.Node] == Stock {
+			report.Counts.StuckWithout++
+		}
+	}
+
+	return report
 }
 
 // Check says what was found, or that the soak has not come to its end.

@@ -9,8 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -20,7 +18,6 @@ import (
 
 	"github.com/talos-rebound/rebound/hack/lab/internal/show"
 	"github.com/talos-rebound/rebound/hack/lab/lab"
-	"github.com/talos-rebound/rebound/pkg/apis/reboot/v1alpha1"
 )
 
 const (
@@ -32,45 +29,6 @@ const (
 	// readyWait is how long is waited for the pods of one node in one look.
 	readyWait = 3 * time.Second
 )
-
-// Options are what a soak may be given.
-type Options struct {
-	// Time is how long it is, without what is done before and after.
-	Time time.Duration
-	// Seed decides what happens; zero for any.
-	Seed uint64
-	// Out is the folder for the report. It is created if need be.
-	Out string
-	// Rebound and Coordinator are binaries; those beside the running program if they
-	// are empty. Manifests is the folder of the coordinator's manifests.
-	Rebound, Coordinator, Manifests string
-}
-
-// check finds what is needed, before anything is started.
-func (options *Options) check() (err error) {
-	if options.Time < MinTime {
-		return fmt.Errorf("--time is %s: at least %s are needed for anything to happen", options.Time, MinTime)
-	}
-
-	if options.Rebound, err = show.FindProgram(options.Rebound, "rebound"); err != nil {
-		return err
-	}
-
-	if options.Coordinator, err = show.FindProgram(options.Coordinator, "rebound-coordinator"); err != nil {
-		return err
-	}
-
-	if _, err = os.Stat(options.Manifests); err != nil {
-		return fmt.Errorf("no manifests of the coordinator: %w: name their folder with --manifests", err)
-	}
-
-	if options.Seed == 0 {
-		options.Seed = 1 + rand.Uint64N(999_999) //nolint:gosec // any will do
-	}
-
-	// A folder that cannot be written to is better known before than after.
-	return show.OpenFolder(options.Out)
-}
 
 // Run runs a soak and writes what happens, and the verdicts, to w. The error says
 // what was found, or why it did not come to its end; the report is written in any
@@ -347,40 +305,4 @@ func (s *soak) verdict(ended bool) (Verdict, error) {
 		Lacking:   s.lacking,
 		Ended:     ended,
 	}), nil
-}
-
-// report is the whole of it.
-func (s *soak) report(verdict Verdict) *Report {
-	report := &Report{
-		Seed:              s.options.Seed,
-		Seconds:           s.options.Time.Seconds(),
-		KubernetesVersion: show.KubernetesVersion(),
-		Events:            s.plan,
-		Minutes:           s.verdicts,
-		Verdict:           verdict,
-		Trends:            Trends(s.sampler.all()),
-		Counts:            Counts{Deleted: s.audit.deleted, Evicted: s.audit.evicted},
-	}
-
-	for _, node := range s.lab.Nodes() {
-		report.Counts.Boots += len(node.Boots()) - 1
-
-		last := v1alpha1.PhasePending
-
-		for _, sight := range s.witness.Phases(node.Name()) {
-			if sight.Phase == v1alpha1.PhaseDone && last != v1alpha1.PhaseDone {
-				report.Counts.Coordinated++
-			}
-
-			last = sight.Phase
-		}
-	}
-
-	for _, pod := range s.ledger.last.Failed {
-		if nodeRoles[pod.Node] == Stock {
-			report.Counts.StuckWithout++
-		}
-	}
-
-	return report
 }
