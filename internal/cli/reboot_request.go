@@ -25,7 +25,8 @@ type rebootRequest struct {
 
 // ask says what is to become of the NodeReboot of a node, and what to tell about it. Current is nil if there is none. A reboot
 // that waits, whether or not a coordinator has looked at it, or is under way keeps what was not given; one that is done is
-// asked for as if it were the first.
+// asked for as if it were the first, and so is one that is only kept since the node itself wanted it. What a person has asked
+// for no longer goes with the wish of the node.
 func (request rebootRequest) ask(node string, current *v1alpha1.NodeReboot) (*v1alpha1.NodeReboot, string, error) {
 	switch {
 	case current == nil:
@@ -36,11 +37,10 @@ func (request rebootRequest) ask(node string, current *v1alpha1.NodeReboot) (*v1
 		return wanted, "its reboot is asked for", nil
 	case current.DeletionTimestamp != nil:
 		return nil, "", refusal{fmt.Errorf("%s: its last request is still being cancelled; ask again in a moment", node)}
-	case isDone(current) && !isUnseen(current):
+	case isDone(current) && !isUnseen(current), isWithdrawn(current):
 		wanted := current.DeepCopy()
 		wanted.Spec = v1alpha1.NodeRebootSpec{RequestedAt: request.at(current)}
 		request.apply(&wanted.Spec)
-		// What a person asks for does not go with the wish of the node.
 		delete(wanted.Labels, v1alpha1.OriginLabel)
 
 		return wanted, "its reboot is asked for anew", nil
@@ -48,6 +48,7 @@ func (request rebootRequest) ask(node string, current *v1alpha1.NodeReboot) (*v1
 		wanted := current.DeepCopy()
 		wanted.Spec.Suspend = false
 		request.apply(&wanted.Spec)
+		delete(wanted.Labels, v1alpha1.OriginLabel)
 
 		said := "its reboot was already asked for"
 		if isOfNode(current) {
@@ -104,6 +105,8 @@ func cancel(node string, current *v1alpha1.NodeReboot, wished bool) (*v1alpha1.N
 	switch phase := phaseOf(current); {
 	case current == nil:
 		return nil, "it is no longer asked for", nil
+	case isWithdrawn(current) && !wished:
+		return current, "the node itself no longer wants its reboot, there is nothing to cancel", nil
 	case phase == v1alpha1.PhaseGranted, phase == v1alpha1.PhaseBack:
 		return nil, "", refusal{fmt.Errorf("%s: its reboot is %s: a grant is final, and the node reboots or has done so", node, phase)}
 	case isDone(current) && !isUnseen(current):
@@ -151,6 +154,14 @@ func isUnseen(reboot *v1alpha1.NodeReboot) bool {
 func isOfNode(reboot *v1alpha1.NodeReboot) bool {
 	return reboot.Labels[v1alpha1.OriginLabel] == v1alpha1.OriginNode
 }
+
+// isWithdrawn tells whether the node itself wanted it, and no longer does. It is kept for its back-off or cooldown.
+func isWithdrawn(reboot *v1alpha1.NodeReboot) bool {
+	return isOfNode(reboot) && reboot.Status.Phase == v1alpha1.PhasePending && reboot.Status.Reason == reasonWithdrawn
+}
+
+// reasonWithdrawn is what a coordinator says then.
+const reasonWithdrawn = "Withdrawn"
 
 // requestedAt is the request that the object stands for.
 func requestedAt(reboot *v1alpha1.NodeReboot) *metav1.Time {

@@ -20,6 +20,8 @@ func ofNode(r *v1alpha1.NodeReboot) {
 	r.Labels = map[string]string{v1alpha1.OriginLabel: v1alpha1.OriginNode}
 }
 
+func withdrawnByNode(r *v1alpha1.NodeReboot) { r.Status.Reason = "Withdrawn" }
+
 func deleting(r *v1alpha1.NodeReboot) { r.DeletionTimestamp = after(time.Minute) }
 
 func TestAskingDependsOnHowFarItIs(t *testing.T) {
@@ -37,6 +39,7 @@ func TestAskingDependsOnHowFarItIs(t *testing.T) {
 		"done, asked for since":    {phase: v1alpha1.PhaseDone, changes: []func(*v1alpha1.NodeReboot){askedAnew(time.Minute)}},
 		"waiting":                  {phase: v1alpha1.PhasePending},
 		"waiting, of the node":     {phase: v1alpha1.PhasePending, changes: []func(*v1alpha1.NodeReboot){ofNode}},
+		"withdrawn by the node":    {phase: v1alpha1.PhasePending, changes: []func(*v1alpha1.NodeReboot){ofNode, withdrawnByNode}, anew: true},
 		"draining":                 {phase: v1alpha1.PhaseCordoned},
 		"granted":                  {phase: v1alpha1.PhaseGranted},
 		"back":                     {phase: v1alpha1.PhaseBack},
@@ -74,7 +77,7 @@ func TestAskingDependsOnHowFarItIs(t *testing.T) {
 				assert.Equal(t, "before", wanted.Spec.Reason)
 				assert.True(t, wanted.Spec.Force)
 				assert.Equal(t, before.Spec.RequestedAt, wanted.Spec.RequestedAt)
-				assert.Equal(t, before.Labels, wanted.Labels)
+				assert.NotContains(t, wanted.Labels, v1alpha1.OriginLabel, "it no longer goes with the wish of the node")
 			}
 		})
 	}
@@ -99,6 +102,8 @@ func TestCancellingDependsOnHowFarItIs(t *testing.T) {
 		"waiting":                        {phase: v1alpha1.PhasePending, want: deleted},
 		"waiting, of the node":           {phase: v1alpha1.PhasePending, changes: []change{ofNode}, want: suspended},
 		"waiting, wanted by the node":    {phase: v1alpha1.PhasePending, wished: true, want: suspended},
+		"withdrawn by the node":          {phase: v1alpha1.PhasePending, changes: []change{ofNode, withdrawnByNode}, want: nothing},
+		"withdrawn, and wanted again":    {phase: v1alpha1.PhasePending, changes: []change{ofNode, withdrawnByNode}, wished: true, want: suspended},
 		"draining":                       {phase: v1alpha1.PhaseCordoned, changes: []change{held}, want: deleted},
 		"drained":                        {phase: v1alpha1.PhaseDrained, changes: []change{held}, want: deleted},
 		"being given back":               {phase: v1alpha1.PhaseRestoring, changes: []change{held}, want: deleted},

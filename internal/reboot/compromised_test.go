@@ -115,7 +115,12 @@ func TestANodeThatFlapsIsNotAlwaysTheFirst(t *testing.T) {
 		})), now).Reboots["a"]
 
 		decision := reboot.Plan(facts(
-			asks("a", func(r *reboot.Reboot) { r.Status, r.FromNode = waits.Status, true }),
+			asks("a", func(r *reboot.Reboot) {
+				r.Status, r.FromNode = waits.Status, true
+				if reason == reboot.ReasonWithdrawn {
+					r.RequestedAt = now // as is done about its new wish
+				}
+			}),
 			node("a", func(n *reboot.Node) { n.Agent.Wanted = true }),
 			asks("b", func(r *reboot.Reboot) { r.Created, r.Status.FailedAttempts = now, 1 }),
 		), now)
@@ -143,7 +148,8 @@ func TestANodeThatGrantsItselfHasNoSlot(t *testing.T) {
 		assert.Equal(t, 1, next.Status.Attempt, "which gives the slot back")
 		assert.Equal(t, now.Add(time.Minute), next.Status.NextAttemptAt)
 
-		testPlan(t, given{holds("a"), asks("a", func(r *reboot.Reboot) { r.Status = next.Status })}, "Pending BackOff")
+		waits := testPlan(t, given{holds("a"), asks("a", func(r *reboot.Reboot) { r.Status = next.Status })}, "Pending BackOff")
+		assert.Contains(t, waits.Status.Message, "what an earlier attempt has left is being removed")
 	}
 }
 
@@ -164,7 +170,9 @@ func TestAWithdrawnWishKeepsBackOffAndCooldown(t *testing.T) {
 	wants := node("a", func(n *reboot.Node) { n.Agent.Wanted = true })
 	unselected := node("a", func(n *reboot.Node) { n.Policies = nil })
 
-	testPlan(t, given{rebooted(59 * time.Minute)}, "Pending Withdrawn")
+	next := testPlan(t, given{rebooted(59 * time.Minute)}, "Pending Withdrawn")
+	assert.Equal(t, "the node no longer wants a reboot; kept until 2026-03-02T12:01:00Z for its back-off or cooldown", next.Status.Message)
+
 	testPlan(t, given{rebooted(59 * time.Minute), unselected}, "Pending Withdrawn")
 	testPlan(t, given{rebooted(59 * time.Minute), wants}, "Pending Cooldown")
 	testPlan(t, given{rebooted(time.Hour)}, "Pending Withdrawn, withdrawn a")
@@ -172,4 +180,34 @@ func TestAWithdrawnWishKeepsBackOffAndCooldown(t *testing.T) {
 	testPlan(t, given{backsOff(now)}, "Pending Withdrawn, withdrawn a")
 
 	assert.Equal(t, now.Add(time.Minute), reboot.Plan(facts(rebooted(59*time.Minute)), now).LookAgain)
+}
+
+// TestAWishAfterAWithdrawnOneIsAskedForAnew has a node want a reboot again while the NodeReboot of its last wish is kept: the
+// new one has its own reason and age, and is not rid of the back-off.
+func TestAWishAfterAWithdrawnOneIsAskedForAnew(t *testing.T) {
+	t.Parallel()
+
+	kept := func(r *reboot.Reboot) {
+		r.FromNode = true
+		r.Status = reboot.Status{
+			Phase: reboot.PhasePending, Reason: reboot.ReasonWithdrawn, Message: "was withdrawn", RequestedAt: r.Created,
+			FailedAttempts: 1, NextAttemptAt: now.Add(time.Second),
+		}
+	}
+	wants := node("a", func(n *reboot.Node) { n.Agent.Wanted, n.Agent.Reason = true, "another kernel" })
+	all := given{asks("a", kept), wants}
+
+	next := testPlan(t, all, "Pending Withdrawn, wish aua")
+	assert.Equal(t, "was withdrawn", next.Status.Message, "the status is written for the new request alone")
+	assert.Equal(t, []reboot.Wish{{Node: "a", Reason: "another kernel", At: now, UID: "ua"}}, reboot.Plan(facts(all...), now).Wishes)
+
+	asked := asks("a", func(r *reboot.Reboot) { r.RequestedAt = now })
+	waits := testPlan(t, append(all[:2:2], asked), "Pending BackOff")
+	assert.Equal(t, 1, waits.Status.FailedAttempts)
+
+	testPlan(t, append(all[:2:2], func(f *reboot.Facts) {
+		r := f.Reboots["a"]
+		r.Created, r.Status.RequestedAt = now, now
+		f.Reboots["a"] = r
+	}), "Pending BackOff")
 }

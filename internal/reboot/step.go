@@ -51,6 +51,10 @@ func (p *planner) planPending(name string) Next {
 	b := p.begin(name)
 	status := &b.next.Status
 
+	if p.isWantedAgain(name, &b.r) {
+		return b.next // it is decided about the new request
+	}
+
 	if status.Phase != PhasePending {
 		// What happened to the request before this one is over.
 		*status = Status{
@@ -67,12 +71,17 @@ func (p *planner) planPending(name string) Next {
 		found = p.notYet(name, &b.r, b.policy)
 	}
 
+	if found.reason == ReasonWithdrawn {
+		p.keep(&b.r, &found)
+	}
+
 	// The node itself can write what an attempt leaves on it, again and again. So it has no slot meanwhile, and is put off if it
-	// does so once it has one.
+	// does so once it has one. The result says so: the back-off repeats the last one.
 	if found.reason == "" && (b.node.CordonMark != "" || b.node.GrantUID != "") {
 		found = because(ReasonNext, "what an earlier attempt has left is being removed")
 
 		if holds {
+			status.end(Result{Reason: found.reason, Message: found.message, StartedAt: b.now, FinishedAt: b.now})
 			b.putOff()
 		}
 	}

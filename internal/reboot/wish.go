@@ -28,21 +28,33 @@ func (p *planner) planWishes() {
 		case node.Agent.Wanted && r.Status.Phase == PhaseDone && !r.Deleting && r.Status.BootID != node.BootID &&
 			r.requestedAt().Equal(r.Status.RequestedAt):
 			p.decision.Wishes = append(p.decision.Wishes, Wish{Node: name, Reason: node.Agent.Reason, At: p.now, UID: r.UID})
+		case exists && p.isWantedAgain(name, &r):
+			p.decision.Wishes = append(p.decision.Wishes, Wish{Node: name, Reason: node.Agent.Reason, At: p.now, UID: r.UID})
 		case exists && isWithdrawn(&r, &node) && p.mayBeDeleted(name, &r):
 			p.decision.Withdrawn = append(p.decision.Withdrawn, name)
 		}
 	}
 }
 
-// mayBeDeleted tells whether nothing depends on a NodeReboot that is no longer wanted.
-func (p *planner) mayBeDeleted(name string, r *Reboot) bool {
-	return r.Status.Phase.waits() && !r.Deleting && !p.holds(name, r.UID) && !p.remembers(r)
+// isWantedAgain tells whether a NodeReboot that is kept for what it says of the past is about a wish that the node has withdrawn,
+// and the node has another one: that has a reason and an age of its own. One in the same second counts as the old one, as
+// requests are told apart by their times.
+func (p *planner) isWantedAgain(name string, r *Reboot) bool {
+	node := p.facts.Nodes[name]
+
+	return node.isPresent() && node.Agent.Wanted && r.FromNode && r.Status.Reason == ReasonWithdrawn && r.Status.Phase.waits() &&
+		!r.Deleting && !p.holds(name, r.UID) && r.requestedAt().Equal(r.Status.RequestedAt) && r.requestedAt().Before(p.now)
 }
 
-// remembers tells whether a NodeReboot has to be kept for what it says of the past. A node that withdraws its wish and has
-// another one at once is neither rid of its back-off nor of its cooldown. The longest one counts: which policy selects the
-// node, its own labels may decide.
-func (p *planner) remembers(r *Reboot) bool {
+// mayBeDeleted tells whether nothing depends on a NodeReboot that is no longer wanted.
+func (p *planner) mayBeDeleted(name string, r *Reboot) bool {
+	return r.Status.Phase.waits() && !r.Deleting && !p.holds(name, r.UID) && !p.now.Before(p.remembered(r))
+}
+
+// remembered is until when a NodeReboot has to be kept for what it says of the past; zero if it says nothing. A node that
+// withdraws its wish and has another one at once is neither rid of its back-off nor of its cooldown. The longest one counts:
+// which policy selects the node, its own labels may decide.
+func (p *planner) remembered(r *Reboot) time.Time {
 	until := r.Status.NextAttemptAt
 
 	if last := r.Status.rebootedAt(); !last.IsZero() {
@@ -56,11 +68,14 @@ func (p *planner) remembers(r *Reboot) bool {
 		}
 	}
 
-	if !p.now.Before(until) {
-		return false
+	return until
+}
+
+// keep says why a NodeReboot that the node no longer wants is still there.
+func (p *planner) keep(r *Reboot, found *obstacle) {
+	if until := p.remembered(r); p.now.Before(until) {
+		p.wakeAt(until)
+
+		found.message += "; kept until " + stamp(until) + " for its back-off or cooldown"
 	}
-
-	p.wakeAt(until)
-
-	return true
 }

@@ -19,29 +19,38 @@ const clockTolerance = time.Second
 // followClock moves the published times to the present clock, if that was set since. All of them move by as much as the
 // time of the boot did, so every wait stays as long as it was. (A pause of a virtual machine that CLOCK_BOOTTIME does not
 // count looks the same, and is treated the same.)
+//
+// Each resource says which clock its times are on: they are written one after the other, and the rest may not be written.
 func (p *planner) followClock() {
 	p.bootedAt = p.facts.Boot.Time.UTC().Round(0)
-
-	was := p.facts.Status
-	if was.BootedAt.IsZero() || p.facts.Boot.Time.IsZero() {
+	if p.bootedAt.IsZero() {
 		return
 	}
 
-	step := p.bootedAt.Sub(was.BootedAt)
-	if step.Abs() < clockTolerance {
-		p.bootedAt = was.BootedAt // no news
-
-		return
+	was := p.facts.Status.BootedAt
+	if step := p.setSince(was); step != 0 {
+		move(step, &p.facts.Status.StartedAt, &p.facts.Status.FinishedAt)
+	} else if !was.IsZero() {
+		p.bootedAt = was // no news
 	}
-
-	move(step, &p.facts.Status.StartedAt, &p.facts.Status.FinishedAt)
 
 	p.facts.DaemonSets = maps.Clone(p.facts.DaemonSets)
 
 	for id, rec := range p.facts.DaemonSets {
-		move(step, &rec.AttemptedAt, &rec.DeletedAt, &rec.NextAttemptAt, &rec.FinishedAt)
-		p.facts.DaemonSets[id] = rec
+		if step := p.setSince(rec.BootedAt); step != 0 {
+			move(step, &rec.BootedAt, &rec.AttemptedAt, &rec.DeletedAt, &rec.NextAttemptAt, &rec.FinishedAt)
+			p.facts.DaemonSets[id] = rec
+		}
 	}
+}
+
+// setSince returns by how much the clock was set since it gave the time of the boot as was; zero if it was not.
+func (p *planner) setSince(was time.Time) time.Duration {
+	if step := p.bootedAt.Sub(was); !was.IsZero() && step.Abs() >= clockTolerance {
+		return step
+	}
+
+	return 0
 }
 
 // move moves the times that are known.

@@ -215,3 +215,33 @@ func TestEverythingPublishedMovesWithTheClock(t *testing.T) {
 	f.Boot = recovery.Boot{Error: "failed to read the boot id"}
 	assert.Equal(t, booted, recovery.Plan(f, now).Status.BootedAt, "it is still that of the times beside it")
 }
+
+// TestATimeIsMovedOnceThoughNotAllWasPublished ends the pass that finds the clock set before its status is written, after one of
+// two records.
+func TestATimeIsMovedOnceThoughNotAllWasPublished(t *testing.T) {
+	t.Parallel()
+
+	const other = "kube-system/other"
+
+	for name, by := range map[string]time.Duration{"back": -time.Hour, "forward": time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			f := facts(record(deleted(time.Second)), recordOf(other, deleted(time.Second)), step(by))
+			first := recovery.Plan(f, now.Add(by))
+			f.DaemonSets = map[string]specs.DaemonSetRecovery{id: first.DaemonSets[id], other: f.DaemonSets[other]}
+			f.Boot.Time = f.Boot.Time.Add(3 * time.Millisecond)
+
+			second := recovery.Plan(f, now.Add(by))
+			assert.Equal(t, first.DaemonSets[id], second.DaemonSets[id])
+			assert.WithinDuration(t, now.Add(by-time.Second), second.DaemonSets[id].DeletedAt, 0)
+			assert.WithinDuration(t, now.Add(by-time.Second), second.DaemonSets[other].DeletedAt, 3*time.Millisecond)
+			assert.WithinDuration(t, first.Status.StartedAt, second.Status.StartedAt, 3*time.Millisecond)
+		})
+	}
+
+	// The very first pass was cut off, so there is no status at all.
+	f := facts(record(deleted(time.Second)), step(time.Hour))
+	f.Status = specs.RecoveryStatus{}
+	assert.Equal(t, now.Add(time.Hour-time.Second), recovery.Plan(f, now.Add(time.Hour)).DaemonSets[id].DeletedAt)
+}

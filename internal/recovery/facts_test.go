@@ -91,7 +91,7 @@ func outcome(result recovery.Result, text string) edit {
 func attempted(change func(*specs.DaemonSetRecovery)) specs.DaemonSetRecovery {
 	rec := specs.DaemonSetRecovery{
 		UID: "uid-cilium", APIGroup: "apps", FailedPod: "cilium-old", FailedPodUID: "uid-old", Reason: "NodeShutdown",
-		FailedPodCreatedAt: booted.Add(-time.Hour), Attempts: 1, AttemptedAt: now.Add(-30 * time.Second),
+		FailedPodCreatedAt: booted.Add(-time.Hour), Attempts: 1, AttemptedAt: now.Add(-30 * time.Second), BootedAt: booted,
 	}
 
 	if change != nil {

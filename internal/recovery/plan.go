@@ -203,6 +203,10 @@ func (p *planner) planDaemonSets(records map[string]specs.DaemonSetRecovery) []V
 
 	for _, id := range slices.Compact(ids) {
 		if rec, keep := p.planDaemonSet(records[id], byDaemonSet[id]); keep {
+			if rec.BootedAt.IsZero() {
+				rec.BootedAt = p.bootedAt
+			}
+
 			records[id] = rec
 		} else {
 			delete(records, id)

@@ -53,4 +53,7 @@ type DaemonSetRecovery struct {
 	// FailedPodCreatedAt is when FailedPod was created, on the clock of the API server. If the DaemonSet is deleted and created
 	// again, a pod of the new one is a replacement unless it is older than this.
 	FailedPodCreatedAt time.Time `yaml:"failedPodCreatedAt,omitempty" protobuf:"19"`
+	// BootedAt is when this boot began, on the clock that the other times are on, save that of the API server. When the clock is
+	// set they are all moved with it. It may be behind that of the status, or ahead, for as long as one of the two is not written.
+	BootedAt time.Time `yaml:"bootedAt,omitempty" protobuf:"20"`
 }
