@@ -92,8 +92,14 @@ func cordons() []mutation.Row {
 		},
 		{
 			Name: "cordon/earlier", Rule: "An attempt does not begin before the cordon of an earlier one is gone.",
-			File: stepFile, Old: `case b.node.CordonMark != "" || b.node.GrantUID != "":`, New: `case false:`,
-			Test: "TestAReboot/with a slot waits until an earlier cordon is gone",
+			File: stepFile, Old: `(b.node.CordonMark != "" || b.node.GrantUID != "")`, New: `false`,
+			Test: "TestAReboot/waits without a slot until an earlier cordon is gone",
+		},
+		{
+			Name: "cordon/forged", Rule: "A node that writes our marks on itself is put off.",
+			File: stepFile, Old: `StartedAt: b.now, FinishedAt: b.now})
+			b.putOff()`, New: `StartedAt: b.now, FinishedAt: b.now})`,
+			Test: "TestANodeThatGrantsItselfHasNoSlot",
 		},
 	}
 }

@@ -36,6 +36,11 @@ func following() []mutation.Row {
 			Test: "TestADaemonSetAndItsReplacement/whose only living pod is being deleted has no replacement",
 		},
 		{
+			Name: "follow/fails-deleted", Rule: "A replacement that fails as somebody deletes it is waited for anew.",
+			File: daemonSet, Old: ` && !(v.Pod.Deleting && isInCare(rec))`, New: ``,
+			Test: "TestADaemonSetAndItsReplacement/whose replacement fails as somebody deletes it is replacing again",
+		},
+		{
 			Name: "follow/vanishes", Rule: "A replacement that vanishes is waited for anew.",
 			File: follow, Old: ` || hadOne && replacement == nil {`, New: ` || hadOne && false {`,
 			Test: "TestADaemonSetAndItsReplacement/whose replacement vanishes before the node has recovered is replacing again",
@@ -143,8 +148,13 @@ func clocks() []mutation.Row {
 		},
 		{
 			Name: "time/steps", Rule: "A clock that is set changes no wait.",
-			File: clock, Old: `move(step, &rec.AttemptedAt, &rec.DeletedAt, &rec.NextAttemptAt, &rec.FinishedAt)`, New: `_ = rec`,
+			File: clock, Old: `move(step, &rec.BootedAt, &rec.AttemptedAt, &rec.DeletedAt, &rec.NextAttemptAt, &rec.FinishedAt)`, New: `_ = rec`,
 			Test: "TestAWaitIsAsLongAsItWasHoweverTheClockIsSet",
+		},
+		{
+			Name: "time/once", Rule: "A time is moved once, though a pass was cut off.",
+			File: clock, Old: `p.setSince(rec.BootedAt)`, New: `p.setSince(was)`,
+			Test: "TestATimeIsMovedOnceThoughNotAllWasPublished",
 		},
 		{
 			Name: "time/earliest-boot", Rule: "A clock that is set makes no leftover of a pod of this boot.",
@@ -163,7 +173,7 @@ func clocks() []mutation.Row {
 		},
 		{
 			Name: "time/before-the-kubelet", Rule: "The clock before the kubelet came says nothing about pods.",
-			File: clock, Old: `if p.local == ObstacleNone {`, New: `if true {`,
+			File: clock, Old: `if p.facts.Gate.KubeletRunning && !p.facts.Boot.Time.IsZero() {`, New: `if !p.facts.Boot.Time.IsZero() {`,
 			Test: "TestTheClockBeforeTheKubeletCameSaysNothingAboutPods",
 		},
 		{

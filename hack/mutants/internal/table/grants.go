@@ -141,6 +141,11 @@ func talos() []mutation.Row {
 			Test: "TestTheTalosAPIIsCalledOnceTheGrantIsOnRecord",
 		},
 		{
+			Name: "talos/identity", Rule: "A machine is told to reboot only if it says that it is that node.",
+			File: "cmd/rebound-coordinator/internal/talos/client.go", Old: `is != name {`, New: `false {`,
+			Test: "TestANodeWithTheAddressOfAnotherRebootsNeither",
+		},
+		{
 			Name: "talos/late", Rule: "It is not asked so late that the node could have rebooted already.",
 			File: talosFile, Old: `if !late {`, New: `if true {`,
 			Test: "TestARebootIsNotAskedForTooLate",

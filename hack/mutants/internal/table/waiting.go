@@ -269,9 +269,19 @@ func queue() []mutation.Row {
 			Test: "TestTheBackOffDoublesFromAMinuteToAnHour",
 		},
 		{
-			Name: "queue/decided", Rule: "What somebody has decided puts nobody off.",
-			File: stepFile, Old: `ReasonPolicyInvalid, ReasonPolicyChanged, ReasonNotBefore, ReasonOutsideWindow,`, New: `ReasonPolicyInvalid, ReasonPolicyChanged, ReasonNotBefore,`,
-			Test: "TestWhatSomebodyHasDecidedDoesNotPutANodeOff",
+			Name: "queue/decided", Rule: "What an administrator has decided puts nobody off.",
+			File: stepFile, Old: `ReasonDeleted, ReasonSuspended, ReasonNoBudget,`, New: `ReasonDeleted, ReasonNoBudget,`,
+			Test: "TestWhatAnAdministratorDecidesDoesNotPutANodeOff",
+		},
+		{
+			Name: "queue/node-decides", Rule: "What the node itself can bring about does.",
+			File: stepFile, Old: `ReasonDeleted, ReasonSuspended, ReasonNoBudget,`, New: `ReasonDeleted, ReasonWithdrawn, ReasonSuspended, ReasonNoBudget,`,
+			Test: "TestWhatAnAdministratorDecidesDoesNotPutANodeOff",
+		},
+		{
+			Name: "queue/remembers", Rule: "A wish that is withdrawn takes neither back-off nor cooldown with it.",
+			File: "internal/reboot/wish.go", Old: ` && !p.now.Before(p.remembered(r))`, New: ``,
+			Test: "TestAWithdrawnWishKeepsBackOffAndCooldown",
 		},
 		{
 			Name: "queue/priority", Rule: "The highest priority goes first.",
