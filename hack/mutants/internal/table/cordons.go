@@ -92,8 +92,8 @@ func cordons() []mutation.Row {
 		},
 		{
 			Name: "cordon/earlier", Rule: "An attempt does not begin before the cordon of an earlier one is gone.",
-			File: stepFile, Old: `case b.node.CordonMark != "" || b.node.GrantUID != "":`, New: `case false:`,
-			Test: "TestAReboot/with a slot waits until an earlier cordon is gone",
+			File: stepFile, Old: `if found.reason == "" && (b.node.CordonMark != "" || b.node.GrantUID != "") {`, New: `if false {`,
+			Test: "TestAReboot/waits without a slot until an earlier cordon is gone",
 		},
 	}
 }

@@ -143,8 +143,13 @@ func clocks() []mutation.Row {
 		},
 		{
 			Name: "time/steps", Rule: "A clock that is set changes no wait.",
-			File: clock, Old: `move(step, &rec.AttemptedAt, &rec.DeletedAt, &rec.NextAttemptAt, &rec.FinishedAt)`, New: `_ = rec`,
+			File: clock, Old: `move(step, &rec.BootedAt, &rec.AttemptedAt, &rec.DeletedAt, &rec.NextAttemptAt, &rec.FinishedAt)`, New: `_ = rec`,
 			Test: "TestAWaitIsAsLongAsItWasHoweverTheClockIsSet",
+		},
+		{
+			Name: "time/steps-once", Rule: "Neither does a pass that is cut off when it was set.",
+			File: clock, Old: `if step := p.setSince(rec.BootedAt); step != 0 {`, New: `if step := p.setSince(was); step != 0 {`,
+			Test: "TestATimeIsMovedOnceThoughNotAllWasPublished",
 		},
 		{
 			Name: "time/earliest-boot", Rule: "A clock that is set makes no leftover of a pod of this boot.",
@@ -163,7 +168,7 @@ func clocks() []mutation.Row {
 		},
 		{
 			Name: "time/before-the-kubelet", Rule: "The clock before the kubelet came says nothing about pods.",
-			File: clock, Old: `if p.local == ObstacleNone {`, New: `if true {`,
+			File: clock, Old: `if p.facts.Gate.KubeletRunning && !p.facts.Boot.Time.IsZero() {`, New: `if true {`,
 			Test: "TestTheClockBeforeTheKubeletCameSaysNothingAboutPods",
 		},
 		{

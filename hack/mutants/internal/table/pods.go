@@ -165,7 +165,7 @@ func classes() []mutation.Row {
 		},
 		{
 			Name: "class/unrelated-is-recorded", Rule: "Why an unrelated pod is left alone is on record.",
-			File: daemonSet, Old: `v.Class == ClassOptedOut || v.Class == ClassUnrelated })`, New: `v.Class == ClassOptedOut })`,
+			File: daemonSet, Old: `v.Class == ClassOptedOut || v.Class == ClassUnrelated) && !`, New: `v.Class == ClassOptedOut) && !`,
 			Test: "TestADaemonSetThatIsLeftAlone/with an evicted pod is unrelated and holds nothing up",
 		},
 		{

@@ -269,9 +269,9 @@ func queue() []mutation.Row {
 			Test: "TestTheBackOffDoublesFromAMinuteToAnHour",
 		},
 		{
-			Name: "queue/decided", Rule: "What somebody has decided puts nobody off.",
-			File: stepFile, Old: `ReasonPolicyInvalid, ReasonPolicyChanged, ReasonNotBefore, ReasonOutsideWindow,`, New: `ReasonPolicyInvalid, ReasonPolicyChanged, ReasonNotBefore,`,
-			Test: "TestWhatSomebodyHasDecidedDoesNotPutANodeOff",
+			Name: "queue/decided", Rule: "What an administrator has decided puts nobody off.",
+			File: stepFile, Old: "ReasonNotBefore,\n\t\tReasonOutsideWindow,", New: "ReasonNotBefore,",
+			Test: "TestWhatAnAdministratorDecidesDoesNotPutANodeOff",
 		},
 		{
 			Name: "queue/priority", Rule: "The highest priority goes first.",
