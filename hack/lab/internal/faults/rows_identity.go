@@ -16,17 +16,6 @@ import (
 	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
 )
 
-// blockedOnce is a recovery that is open because a finalizer holds the pod, and
-// rebound has a kubeconfig of its own to spoil.
-func (s *Stage) blockedOnce() (node *Node, letGo func()) {
-	node = s.fail(s.Rebound(), lab.WithOwnKubeconfig())
-	letGo = s.Hold(s.awaitPod(""))
-	must(node.Boot(s.ctx))
-	node.AwaitPhase(specs.PhaseDegraded)
-
-	return node, letGo
-}
-
 // identityRows are about who rebound is to the API server, and how it knows.
 func identityRows() []Row {
 	return []Row{
@@ -48,7 +37,7 @@ func identityRows() []Row {
 			}),
 		spoiled("the kubeconfig is gone", "the file is removed", "failed to load kubeconfig",
 			func(node *Node) error { return os.Remove(node.ReboundKubeconfig()) }),
-		rewritten(), rotated(), deletedNode(), deletedMeanwhile(), renamedNode(),
+		rewritten(), rotated(), rotatedMeanwhile(), deletedNode(), deletedMeanwhile(), renamedNode(),
 	}
 }
 
@@ -58,7 +47,7 @@ func rewritten() Row {
 		Name: "the kubeconfig is rewritten", Fault: "another certificate of the same node", When: "while a finalizer holds the pod", Lasts: "to the end",
 		End: oneBack, Requests: 20,
 		Play: func(s *Stage) (string, error) {
-			node, letGo := s.blockedOnce()
+			node, letGo := s.heldOnce(lab.WithOwnKubeconfig())
 			before := len(node.Requests())
 			must(node.WriteReboundKubeconfig(lab.Credential{}))
 			s.Await("rebound connects again", func() bool { return len(node.Requests()) > before })
@@ -84,6 +73,38 @@ func rotated() Row {
 	}
 }
 
+// rotatedMeanwhile is a certificate that expires in the middle of a recovery, after
+// the kubelet has put another one into its file. The kubeconfig, which names that
+// file, stays as it is: nothing but the broken connection says so.
+func rotatedMeanwhile() Row {
+	// Long enough for a boot on a slow machine.
+	const lifetime = 90 * time.Second
+
+	return Row{
+		Name:  "the certificate is rotated in the middle of a recovery",
+		Fault: "the kubelet's file has another certificate, then the old one expires and connections break", When: "while a finalizer holds the pod", Lasts: "to the end",
+		End: oneBack, Requests: 30,
+		Play: func(s *Stage) (string, error) {
+			node := s.fail(s.Rebound(), lab.WithProxy())
+			letGo := s.Hold(s.awaitPod(""))
+
+			must(node.RotateCertificate(lifetime))
+
+			expired := time.Now().Add(lifetime + time.Second)
+
+			must(node.Boot(s.ctx))
+			node.AwaitPhase(specs.PhaseDegraded)
+			must(node.RotateCertificate(time.Hour))
+			s.Pass(time.Until(expired))
+			node.Proxy().Cut()
+			node.Proxy().Restore()
+			letGo()
+
+			return node.End(), nil
+		},
+	}
+}
+
 // spoiled is a row in which rebound's kubeconfig is spoiled in the middle of a
 // recovery, and good again later.
 func spoiled(name, fault, message string, spoil func(*Node) error) Row {
@@ -98,7 +119,7 @@ func spoiled(name, fault, message string, spoil func(*Node) error) Row {
 		Phase: "waiting", Message: message, End: oneBack, Requests: 60, Place: place,
 		Quick: name == "the certificate has expired",
 		Play: func(s *Stage) (string, error) {
-			node, letGo := s.blockedOnce()
+			node, letGo := s.heldOnce(lab.WithOwnKubeconfig())
 			must(spoil(node))
 			node.AwaitFault()
 			must(node.WriteReboundKubeconfig(lab.Credential{}))
