@@ -28,9 +28,9 @@ type plain struct{ zapcore.Core }
 // With implements zapcore.Core.
 func (p plain) With(fields []zapcore.Field) zapcore.Core { return plain{p.Core.With(clean(fields))} }
 
-// Check implements zapcore.Core.
+// Check implements zapcore.Core. A core may leave out more than its level says, as one that samples does.
 func (p plain) Check(entry zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
-	if p.Enabled(entry.Level) {
+	if p.Core.Check(entry, nil) != nil {
 		return checked.AddCore(entry, p)
 	}
 

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"net/url"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -78,4 +79,19 @@ func TestWhatIsPlainStaysAsItIs(t *testing.T) {
 		"level": "info", "msg": "said", "text": "plain", "number": 1.0, "list": []any{"a", "b"}, "error": "no",
 		"object": map[string]any{"a": "b"}, "nothing": "<nil>", "is": true,
 	}, said)
+}
+
+func TestWhatTheCoreLeavesOutIsLeftOut(t *testing.T) {
+	t.Parallel()
+
+	var out bytes.Buffer
+
+	core := zapcore.NewCore(encoders()["json"], zapcore.AddSync(&out), zapcore.InfoLevel)
+	logger := zap.New(plainlog.Wrap(zapcore.NewSamplerWithOptions(core, time.Hour, 2, 0)))
+
+	for range 100 {
+		logger.With(zap.Bool("is", true)).Info("said again and again")
+	}
+
+	assert.Equal(t, 2, bytes.Count(out.Bytes(), []byte("\n")))
 }

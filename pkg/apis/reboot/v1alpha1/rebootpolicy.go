@@ -32,7 +32,8 @@ type RebootPolicy struct {
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.windows) || self.windows.all(w, timestamp((w.end > w.start ? '2000-01-01T' : '2000-01-02T') + w.end + ':00Z') - timestamp('2000-01-01T' + w.start + ':00Z') >= duration(self.drain.timeout))",fieldPath=".windows",message="each window must be at least as long as drain.timeout"
 type RebootPolicySpec struct {
-	// NodeSelector selects the nodes by their labels; empty selects all of them.
+	// NodeSelector selects the nodes by their labels; empty selects all of them. Prefer labels that begin with
+	// node-restriction.kubernetes.io/, or node-role.kubernetes.io/: most others a node may set itself, and so choose its policy.
 	//
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="!has(self.matchExpressions) || self.matchExpressions.all(e, has(e.values) && size(e.values) > 0 ? e.operator in ['In', 'NotIn'] : e.operator in ['Exists', 'DoesNotExist'])",message="operators are In and NotIn with values, Exists and DoesNotExist without"
