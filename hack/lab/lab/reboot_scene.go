@@ -104,7 +104,9 @@ func (lab *Lab) AwaitSlots(ctx context.Context, nodes ...string) error {
 	return err
 }
 
-// ReadyPods returns the Ready pods of a workload.
+// ReadyPods returns the pods of a workload that are Ready and run. A kubelet may
+// say that a pod is Ready before it runs (measured with 1.35), and the API server
+// evicts a pod that does not, whatever its budget says.
 func (lab *Lab) ReadyPods(ctx context.Context, namespace, workload string) ([]corev1.Pod, error) {
 	list, err := lab.client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: appLabel + "=" + workload})
 	if err != nil {
@@ -112,7 +114,7 @@ func (lab *Lab) ReadyPods(ctx context.Context, namespace, workload string) ([]co
 	}
 
 	return slices.DeleteFunc(list.Items, func(pod corev1.Pod) bool {
-		return pod.DeletionTimestamp != nil || !IsPodReady(&pod)
+		return pod.DeletionTimestamp != nil || pod.Status.Phase != corev1.PodRunning || !IsPodReady(&pod)
 	}), nil
 }
 
