@@ -50,7 +50,8 @@ func (k *kubelet) statuses(pod *podObject, rejects string) []podStatus {
 	case k.state == kubeletEnding && (!pod.Started.IsZero() || k.wrong != admitsWhileEnding):
 		return k.endings(pod)
 	case pod.admittedIn != k.run && rejects != "":
-		return []podStatus{{failed: true, reason: rejects}}
+		// It may say first that it has seen the pod. A kubelet that has just started says ten seconds later what came of it.
+		return []podStatus{{failed: true, reason: rejects}, {}}
 	default:
 		return []podStatus{{ready: true}, {}, {failed: true, reason: "Evicted"}}
 	}

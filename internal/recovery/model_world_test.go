@@ -296,7 +296,7 @@ func (w *world) say(pod *podObject, said podStatus) {
 		if said.reason == "Terminated" {
 			pod.KubeletDisrupted, pod.DisruptedAt = true, w.clock().Truncate(time.Second)
 		}
-	} else {
+	} else if said.ready || w.rejects[pod.DaemonSetID()] == "" {
 		pod.admittedIn = w.kubelet.run
 	}
 

@@ -250,6 +250,9 @@ func (r *replay) status(ds *replayedDaemonSet, pod *replayedPod, seen *recordedP
 
 	if seen.Started != nil {
 		pod.Started = epoch.Add(time.Duration(*seen.Started) * time.Millisecond)
+	}
+
+	if said.failed || said.ready {
 		pod.admittedIn = r.kubelet.run
 	}
 
