@@ -84,6 +84,15 @@ func (n *Node) Deletes() []lab.AuditRecord {
 	return n.stage.Audit(func(record lab.AuditRecord) bool { return record.IsOfRebound(n.Name()) && record.DeletesPod() })
 }
 
+// hasTriedToDelete says whether rebound on the node has deleted the pod, or may
+// have: of a request whose client is gone before the answer, the API server says
+// that it has timed out, and carries it out.
+func (n *Node) hasTriedToDelete(pod string) bool {
+	return len(n.stage.Audit(func(record lab.AuditRecord) bool {
+		return record.IsOfRebound(n.Name()) && record.Verb == "delete" && record.Name == pod
+	})) > 0
+}
+
 // End waits until the node has recovered, and returns how in the words of a row:
 // its message, how many pods of the row rebound has deleted, and that the pods
 // of all DaemonSets are Ready, which is checked.
