@@ -172,7 +172,8 @@ func ask(ctx context.Context, answers io.Reader, out io.Writer, question string)
 
 	// A terminal cannot be told to stop reading; the process ends with the command.
 	go func() {
-		line, _ := bufio.NewReader(answers).ReadString('\n') //nolint:errcheck // an end without an answer is no
+		// An end without an answer is no.
+		line, _ := bufio.NewReader(answers).ReadString('\n')
 		answered <- line
 	}()
 

@@ -93,7 +93,7 @@ func (c *Clearing) Next(node Node, now time.Time) *recovery.Verdict {
 		case verdict.Action == recovery.ActionDelete && next == nil:
 			next = verdict
 		default:
-			c.keep(verdict.Pod, verdict.Reason)
+			c.keep(verdict.Pod, verdict.Reason+due(verdict.NotBefore))
 		}
 	}
 
@@ -129,6 +129,15 @@ func (c *Clearing) Results() []Result { return c.results }
 
 func (c *Clearing) keep(pod recovery.Pod, reason string) {
 	c.results = append(c.results, Result{Pod: pod, Outcome: Kept, Reason: reason})
+}
+
+// due says until when a pod has to wait, if it has to.
+func due(at time.Time) string {
+	if at.IsZero() {
+		return ""
+	}
+
+	return "; until " + at.UTC().Format(time.RFC3339) + " at the latest"
 }
 
 // facts are those of a machine that works, as far as the API knows.

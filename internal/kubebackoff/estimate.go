@@ -18,6 +18,8 @@ const (
 	longestWait = 15 * time.Minute
 	// forgottenAfter is when the back-off begins anew, if nothing was deleted meanwhile.
 	forgottenAfter = 2 * longestWait
+	// resolution is that of the times: they come in whole seconds.
+	resolution = time.Second
 )
 
 // Wait is a Failed pod that a DaemonSet controller has yet to delete, and what can be said about when it will.
@@ -63,7 +65,7 @@ func Estimate(pod recovery.Pod, attempts []Attempt, now time.Time) Wait {
 	}
 
 	shortest := firstWait
-	for shortest < longestWait && !now.Before(begun.Add(shortest)) {
+	for shortest < longestWait && !now.Before(begun.Add(shortest+resolution)) {
 		shortest = min(2*shortest, longestWait)
 	}
 

@@ -7,6 +7,7 @@ package kubebackoff
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -129,19 +130,10 @@ func replicaOf(node *corev1.Node, pod *corev1.Pod, exists bool) Replica {
 // hosts tells whether a leader is this node's. Its identity begins with the host name, which is the node's name, or the first
 // part of it.
 func (replica Replica) hosts(leader Leader) bool {
-	host, _, ok := cutLast(leader.Identity, "_")
+	end := strings.LastIndex(leader.Identity, "_")
 	short, _, _ := strings.Cut(replica.Node, ".")
 
-	return ok && host != "" && (host == replica.Node || host == replica.Hostname || host == short)
-}
-
-func cutLast(text, separator string) (before, after string, found bool) {
-	i := strings.LastIndex(text, separator)
-	if i < 0 {
-		return text, "", false
-	}
-
-	return text[:i], text[i+len(separator):], true
+	return end > 0 && slices.Contains([]string{replica.Node, replica.Hostname, short}, leader.Identity[:end])
 }
 
 // PlanRestart says which kube-controller-manager to restart, or why that of this node may not be.
@@ -149,49 +141,60 @@ func cutLast(text, separator string) (before, after string, found bool) {
 // Only the one that leads has back-offs to forget. It is restarted only if another one is there to lead while it is away, and
 // only on a node that stays.
 func PlanRestart(node string, replicas []Replica, leader Leader, now time.Time) (Replica, error) {
-	var (
-		target  *Replica
-		leads   []string
-		standby []string
-	)
-
-	for i := range replicas {
-		replica := &replicas[i]
-
-		if replica.hosts(leader) {
-			leads = append(leads, replica.Node)
-		}
-
-		switch {
-		case replica.Node == node:
-			target = replica
-		case replica.NodeReady && !replica.ShuttingDown && replica.Running:
-			standby = append(standby, replica.Node)
-		}
+	i := slices.IndexFunc(replicas, func(replica Replica) bool { return replica.Node == node })
+	if i < 0 {
+		return Replica{}, fmt.Errorf("there is no Node %q with the label %s", node, controlPlaneLabel)
 	}
 
+	target := replicas[i]
+
 	switch {
-	case target == nil:
-		return Replica{}, fmt.Errorf("there is no Node %q with the label %s", node, controlPlaneLabel)
 	case target.ShuttingDown:
 		return Replica{}, fmt.Errorf("node %q is shutting down, and its %s ends with it", node, ControllerManager)
 	case !target.NodeReady:
 		return Replica{}, fmt.Errorf("node %q is not Ready: it may be rebooting", node)
 	case !target.Running:
 		return Replica{}, fmt.Errorf("%s of node %q is not Ready: it may be starting already", ControllerManager, node)
-	case leader.Identity == "":
-		return Replica{}, fmt.Errorf("there is no Lease %s/%s that anybody holds, and without one nobody takes over", metav1.NamespaceSystem, ControllerManager)
-	case !now.Before(leader.Until):
-		return Replica{}, fmt.Errorf("nobody leads: %s has not renewed the Lease in time", leader.Identity)
-	case len(leads) != 1:
-		return Replica{}, fmt.Errorf("%s leads, which is not known as one node of the control plane", leader.Identity)
-	case leads[0] != node:
-		return Replica{}, fmt.Errorf("%s of node %q does not lead and has no back-offs to forget; that of node %q does", ControllerManager, node, leads[0])
-	case len(standby) == 0:
+	}
+
+	if err := checkLeader(node, replicas, leader, now); err != nil {
+		return Replica{}, err
+	}
+
+	if !slices.ContainsFunc(replicas, func(replica Replica) bool { return replica.Node != node && replica.canLead() }) {
 		return Replica{}, fmt.Errorf("no other node of the control plane is Ready with a %s that could lead", ControllerManager)
 	}
 
-	return *target, nil
+	return target, nil
+}
+
+// canLead tells whether a replica is there to lead when another one goes.
+func (replica Replica) canLead() bool {
+	return replica.NodeReady && !replica.ShuttingDown && replica.Running
+}
+
+// checkLeader is an error unless the replica on the node leads.
+func checkLeader(node string, replicas []Replica, leader Leader, now time.Time) error {
+	var leads []string
+
+	for _, replica := range replicas {
+		if replica.hosts(leader) {
+			leads = append(leads, replica.Node)
+		}
+	}
+
+	switch {
+	case leader.Identity == "":
+		return fmt.Errorf("nobody holds a Lease %s/%s, and without one nobody takes over", metav1.NamespaceSystem, ControllerManager)
+	case !now.Before(leader.Until):
+		return fmt.Errorf("nobody leads: %s has not renewed the Lease in time", leader.Identity)
+	case len(leads) != 1:
+		return fmt.Errorf("%s leads, which is not known as one node of the control plane", leader.Identity)
+	case leads[0] != node:
+		return fmt.Errorf("%s of node %q does not lead and has no back-offs to forget; that of node %q does", ControllerManager, node, leads[0])
+	default:
+		return nil
+	}
 }
 
 // AwaitLeader waits until somebody else leads than before, also another process on the same node, and returns who. It returns a
