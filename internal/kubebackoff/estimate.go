@@ -57,7 +57,7 @@ func Estimate(pod recovery.Pod, attempts []Attempt, now time.Time) Wait {
 		begun = later(begun, at[0])
 	}
 
-	latest := later(begun, wait.FailedSince).Add(longestWait)
+	latest := later(begun, wait.FailedSince).Add(longestWait + resolution)
 	if !now.Before(latest) {
 		wait.Overdue = true
 
