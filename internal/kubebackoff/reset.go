@@ -24,7 +24,7 @@ const FieldManager = "rebound"
 const (
 	// maxAttempts is how often a patch is tried while others write the DaemonSet, which its controller does after every change.
 	maxAttempts = 20
-	// restoreTimeout is how long the value may take to be restored, also when the caller has lost patience.
+	// restoreTimeout is how long it is tried to restore the value.
 	restoreTimeout = 30 * time.Second
 )
 
@@ -65,9 +65,8 @@ func (c *Client) DaemonSet(ctx context.Context, namespace, name string) (*appsv1
 	})
 }
 
-// Reset changes the DaemonSet and changes it back, and returns it as it is then: its generation has been raised twice. Once the
-// first change is made it does not end before the second one is tried, whatever becomes of ctx. Nothing is written over what
-// others have written to the field meanwhile.
+// Reset changes the DaemonSet and changes it back, and returns it as it is then: its generation has been raised twice. Once it
+// has begun it does both, whatever becomes of ctx. Nothing is written over what others have written to the field meanwhile.
 //
 // The error wraps ErrNotRestored if the value stays.
 func (c *Client) Reset(ctx context.Context, daemonSet *appsv1.DaemonSet) (*appsv1.DaemonSet, error) {
@@ -76,33 +75,69 @@ func (c *Client) Reset(ctx context.Context, daemonSet *appsv1.DaemonSet) (*appsv
 		return nil, err
 	}
 
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+
+	// What is broken off in the middle may be carried out later than what comes after it.
+	ctx = context.WithoutCancel(ctx)
+
 	raised, err := c.setLimit(ctx, daemonSet, change.Limit, change.Raised)
 
-	var answer apierrors.APIStatus
-
 	switch {
-	case errors.As(err, &answer):
+	case isAnswer(err):
 		return nil, err
 	case err != nil:
-		// It is not known whether a request that was broken off was carried out. If it was not, what follows changes nothing.
+		// It is not known whether it was carried out. If it was not, what follows changes nothing.
 		raised = daemonSet
 	}
 
-	restoring, cancel := context.WithTimeout(context.WithoutCancel(ctx), restoreTimeout)
-	defer cancel()
+	restored, restoreErr := c.restore(ctx, raised, change)
 
-	restored, restoreErr := c.setLimit(restoring, raised, change.Raised, change.Limit)
-	if restoreErr != nil {
+	switch {
+	case restoreErr != nil && !apierrors.IsNotFound(restoreErr) && !errors.Is(restoreErr, errReplaced):
 		return nil, fmt.Errorf("%w: %w; restore it with: kubectl -n %s patch daemonset %s --type=merge -p '{\"spec\":{\"revisionHistoryLimit\":%d}}'",
 			ErrNotRestored, restoreErr, daemonSet.Namespace, daemonSet.Name, change.Limit)
-	}
-
-	if err != nil {
+	case restoreErr != nil:
+		return nil, restoreErr
+	case err != nil:
 		return nil, err
+	default:
+		return restored, nil
 	}
-
-	return restored, nil
 }
+
+// restore gives the DaemonSet its value back, and tries again when the API server cannot be reached.
+func (c *Client) restore(ctx context.Context, raised *appsv1.DaemonSet, change Change) (*appsv1.DaemonSet, error) {
+	ctx, cancel := context.WithTimeout(ctx, restoreTimeout)
+	defer cancel()
+
+	ticker := time.NewTicker(observeInterval)
+	defer ticker.Stop()
+
+	for {
+		restored, err := c.setLimit(ctx, raised, change.Raised, change.Limit)
+		if err == nil || isAnswer(err) || ctx.Err() != nil {
+			return restored, err
+		}
+
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-ticker.C:
+		}
+	}
+}
+
+// isAnswer is true if it was the API server that said no, or the object that has been replaced: then nothing was changed.
+func isAnswer(err error) bool {
+	var answer apierrors.APIStatus
+
+	return errors.As(err, &answer) || errors.Is(err, errReplaced)
+}
+
+// errReplaced is that the DaemonSet is another one of the same name.
+var errReplaced = errors.New("it was deleted and created again")
 
 // setLimit turns one value of the limit into another. If it is neither, somebody else has written it: then it is left alone,
 // which is no error, for the generation has been raised all the same.
@@ -130,7 +165,7 @@ func (c *Client) setLimit(ctx context.Context, current *appsv1.DaemonSet, from, 
 
 		switch limit := current.Spec.RevisionHistoryLimit; {
 		case current.UID != uid:
-			return nil, requestError{doing, errors.New("it was deleted and created again")}
+			return nil, requestError{doing, errReplaced}
 		case limit == nil || *limit != from:
 			return current, nil
 		}
