@@ -33,6 +33,8 @@ fail, mend what they fail for; reset and restart-controller-manager would set th
 loop going again.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+
+		SuggestionsMinimumDistance: typos,
 	}
 
 	cmd.AddCommand(newBackoffStatusCommand(), newBackoffClearCommand(), newBackoffResetCommand(), newBackoffRestartCommand())
