@@ -166,7 +166,7 @@ func (k *Kubernetes) deleteWorkload(r *http.Request, resource string) (*unstruct
 		return nil, err
 	}
 
-	if must := options.Preconditions; must == nil || must.UID == nil || *must.UID != object.GetUID() {
+	if must := options.Preconditions; must != nil && must.UID != nil && *must.UID != object.GetUID() {
 		return nil, apierrors.NewConflict(schema.GroupResource{Resource: resource}, object.GetName(), errors.New("the UID is another one"))
 	}
 

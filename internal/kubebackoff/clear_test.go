@@ -32,8 +32,8 @@ func rejected(pod *recovery.Pod) {
 	pod.Reason, pod.Message = "UnexpectedAdmissionError", "Pod was rejected: no device"
 }
 
-// outcomes runs over the pods, with the answer to every delete, and returns what became of each by name.
-func outcomes(node kubebackoff.Node, answer error, pods ...recovery.Pod) map[string]kubebackoff.Result {
+// outcomes runs over the pods, all of whose deletes succeed, and returns what became of each by name.
+func outcomes(node kubebackoff.Node, pods ...recovery.Pod) map[string]kubebackoff.Result {
 	clearing := kubebackoff.NewClearing("worker-a", pods)
 
 	for {
@@ -42,7 +42,7 @@ func outcomes(node kubebackoff.Node, answer error, pods ...recovery.Pod) map[str
 			break
 		}
 
-		clearing.Done(verdict, answer)
+		clearing.Done(verdict, nil)
 	}
 
 	found := map[string]kubebackoff.Result{}
@@ -60,7 +60,7 @@ func TestClearDeletesWhatTheNodeWouldDelete(t *testing.T) {
 		return func(pod *recovery.Pod) { pod.Owner.Name = daemonSet }
 	}
 
-	got := outcomes(working(), nil,
+	got := outcomes(working(),
 		failed("left", after(0), of("left")),
 		failed("killed", after(0), of("killed"), func(pod *recovery.Pod) { pod.Reason, pod.KubeletDisrupted = "", true }),
 		failed("rejected", after(0), of("rejected"), rejected),
@@ -109,7 +109,7 @@ func TestClearLeavesANodeAloneThatMayBeGoingDown(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 
-			got := outcomes(working(tc.change), nil, failed("left", after(0)))["left"]
+			got := outcomes(working(tc.change), failed("left", after(0)))["left"]
 			assert.Equal(t, kubebackoff.Kept, got.Outcome)
 			assert.Contains(t, got.Reason, tc.says)
 		})
@@ -120,7 +120,7 @@ func TestClearHoldsAPodOfTheFuture(t *testing.T) {
 	t.Parallel()
 
 	// The node's clock is ahead of this machine's, and its kubelet may be shutting down.
-	got := outcomes(working(), nil, failed("left", after(5000)))["left"]
+	got := outcomes(working(), failed("left", after(5000)))["left"]
 	assert.Equal(t, kubebackoff.Kept, got.Outcome)
 	assert.Contains(t, got.Reason, "held")
 }
@@ -128,20 +128,20 @@ func TestClearHoldsAPodOfTheFuture(t *testing.T) {
 func TestClearDeletesOneRejectedPodInARun(t *testing.T) {
 	t.Parallel()
 
-	got := outcomes(working(), nil, failed("a", after(0), rejected), failed("b", after(1), rejected), failed("c", after(2), rejected))
+	got := outcomes(working(), failed("a", after(0), rejected), failed("b", after(1), rejected), failed("c", after(2), rejected))
 	assert.Equal(t, kubebackoff.Deleted, got["a"].Outcome)
 	assert.Equal(t, kubebackoff.Kept, got["b"].Outcome)
 	assert.Equal(t, kubebackoff.Kept, got["c"].Outcome)
 	assert.Contains(t, got["b"].Reason, "one was deleted in this run")
 
 	// What a surge has left in a shutdown is more than one, up to the cap of the rules.
-	var surge []recovery.Pod
-	for _, name := range []string{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"} {
-		surge = append(surge, failed(name, after(0)))
+	surge := make([]recovery.Pod, recovery.DefaultRejectionCap+2)
+	for i := range surge {
+		surge[i] = failed(string(rune('a'+i)), after(0))
 	}
 
 	count := map[kubebackoff.Outcome]int{}
-	for _, result := range outcomes(working(), nil, surge...) {
+	for _, result := range outcomes(working(), surge...) {
 		count[result.Outcome]++
 	}
 

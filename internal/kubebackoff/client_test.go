@@ -87,23 +87,23 @@ func TestNodeHasReportedWhenItsLeaseSaysSo(t *testing.T) {
 	assert.False(t, seen().Posting)
 }
 
-func daemonSet(limit int32) *appsv1.DaemonSet {
+func daemonSet() *appsv1.DaemonSet {
 	return &appsv1.DaemonSet{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "apps/v1", Kind: "DaemonSet"},
 		ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "proxy", UID: daemonSetUID, Generation: 7},
-		Spec:       appsv1.DaemonSetSpec{RevisionHistoryLimit: &limit, MinReadySeconds: 3},
+		Spec:       appsv1.DaemonSetSpec{RevisionHistoryLimit: new(int32(10)), MinReadySeconds: 3},
 		Status:     appsv1.DaemonSetStatus{ObservedGeneration: 7},
 	}
 }
 
 // reset resets a DaemonSet whose limit is 10. Before calls are made ahead of the first, second, ... write.
-func reset(t *testing.T, ctx context.Context, before ...func(*ctest.Kubernetes)) (changed, now *appsv1.DaemonSet, err error) {
+func reset(ctx context.Context, t *testing.T, before ...func(*ctest.Kubernetes)) (changed, now *appsv1.DaemonSet, err error) {
 	t.Helper()
 
 	api, client := open(t)
-	set(t, api, daemonSet(10))
+	set(t, api, daemonSet())
 
-	read, err := client.DaemonSet(t.Context(), "kube-system", "proxy")
+	read, err := client.DaemonSet(context.WithoutCancel(ctx), "kube-system", "proxy")
 	require.NoError(t, err)
 
 	var next func()
@@ -126,7 +126,7 @@ func reset(t *testing.T, ctx context.Context, before ...func(*ctest.Kubernetes))
 
 	api.Refuse(0)
 
-	now, readErr := client.DaemonSet(t.Context(), "kube-system", "proxy")
+	now, readErr := client.DaemonSet(context.WithoutCancel(ctx), "kube-system", "proxy")
 	require.NoError(t, readErr)
 
 	return changed, now, err
@@ -150,11 +150,11 @@ func nothing(*ctest.Kubernetes) {}
 func TestResetRaisesTheGenerationAndRestoresTheValue(t *testing.T) {
 	t.Parallel()
 
-	changed, now, err := reset(t, t.Context())
+	changed, now, err := reset(t.Context(), t)
 	require.NoError(t, err)
 	assert.Equal(t, int64(9), now.Generation)
 	assert.Equal(t, int64(9), changed.Generation)
-	assert.Equal(t, daemonSet(10).Spec, now.Spec)
+	assert.Equal(t, daemonSet().Spec, now.Spec)
 }
 
 func TestResetWritesOverNothing(t *testing.T) {
@@ -162,20 +162,20 @@ func TestResetWritesOverNothing(t *testing.T) {
 
 	observe := write(t, func(now *appsv1.DaemonSet) { now.Status.ObservedGeneration++ })
 
-	_, now, err := reset(t, t.Context(), observe, observe, observe)
+	_, now, err := reset(t.Context(), t, observe, observe, observe)
 	require.NoError(t, err, "the controller's own writes come in between")
-	assert.Equal(t, daemonSet(10).Spec, now.Spec)
+	assert.Equal(t, daemonSet().Spec, now.Spec)
 
-	_, now, err = reset(t, t.Context(), nothing, write(t, func(now *appsv1.DaemonSet) { now.Spec.RevisionHistoryLimit = new(int32(3)) }))
+	_, now, err = reset(t.Context(), t, nothing, write(t, func(now *appsv1.DaemonSet) { now.Spec.RevisionHistoryLimit = new(int32(3)) }))
 	require.NoError(t, err)
 	assert.Equal(t, int32(3), *now.Spec.RevisionHistoryLimit, "what somebody else has set stays")
 
-	_, now, err = reset(t, t.Context(), nothing, write(t, func(now *appsv1.DaemonSet) { now.Spec.MinReadySeconds = 30 }))
+	_, now, err = reset(t.Context(), t, nothing, write(t, func(now *appsv1.DaemonSet) { now.Spec.MinReadySeconds = 30 }))
 	require.NoError(t, err)
 	assert.Equal(t, int32(30), now.Spec.MinReadySeconds)
 	assert.Equal(t, int32(10), *now.Spec.RevisionHistoryLimit)
 
-	_, now, err = reset(t, t.Context(), write(t, func(now *appsv1.DaemonSet) { now.UID = "another" }))
+	_, now, err = reset(t.Context(), t, write(t, func(now *appsv1.DaemonSet) { now.UID = "another" }))
 	require.ErrorContains(t, err, "it was deleted and created again")
 	assert.Equal(t, int64(7), now.Generation)
 }
@@ -191,17 +191,17 @@ func TestResetRestoresWhateverHappens(t *testing.T) {
 		"Ctrl-C before the second write":      {nothing, func(*ctest.Kubernetes) { interrupt() }},
 		"a connection that breaks in between": {nothing, cut, cut},
 	} {
-		_, now, err := reset(t, ctx, before...)
+		_, now, err := reset(ctx, t, before...)
 		ctx, interrupt = context.WithCancel(t.Context())
 
 		require.NoError(t, err, name)
 		assert.Equal(t, int64(9), now.Generation, name)
-		assert.Equal(t, daemonSet(10).Spec, now.Spec, name)
+		assert.Equal(t, daemonSet().Spec, now.Spec, name)
 	}
 
 	interrupt()
 
-	_, now, err := reset(t, ctx)
+	_, now, err := reset(ctx, t)
 	require.ErrorIs(t, err, context.Canceled)
 	assert.Equal(t, int64(7), now.Generation, "after Ctrl-C nothing is begun")
 }
@@ -209,13 +209,70 @@ func TestResetRestoresWhateverHappens(t *testing.T) {
 func TestResetSaysHowToRestoreTheValue(t *testing.T) {
 	t.Parallel()
 
-	_, now, err := reset(t, t.Context(), nothing, func(api *ctest.Kubernetes) { api.Refuse(http.StatusForbidden) })
+	_, now, err := reset(t.Context(), t, nothing, func(api *ctest.Kubernetes) { api.Refuse(http.StatusForbidden) })
 	require.ErrorIs(t, err, kubebackoff.ErrNotRestored)
 	require.ErrorContains(t, err, `kubectl -n kube-system patch daemonset proxy --type=merge -p '{"spec":{"revisionHistoryLimit":10}}'`)
 	assert.Equal(t, int32(11), *now.Spec.RevisionHistoryLimit)
 
-	_, now, err = reset(t, t.Context(), func(api *ctest.Kubernetes) { api.Refuse(http.StatusForbidden) })
+	_, now, err = reset(t.Context(), t, func(api *ctest.Kubernetes) { api.Refuse(http.StatusForbidden) })
 	require.ErrorContains(t, err, "forbidden")
 	require.NotErrorIs(t, err, kubebackoff.ErrNotRestored)
 	assert.Equal(t, int64(7), now.Generation)
+}
+
+func TestClearDeletesThePodThatWasSeen(t *testing.T) {
+	t.Parallel()
+
+	api, client := open(t)
+	api.Set(ctest.KubernetesNode("worker-a", "boot"))
+	set(t, api, lease(corev1.NamespaceNodeLease, "worker-a", "worker-a", after(60)))
+
+	object := &corev1.Pod{
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: "kube-system", Name: "left", UID: "seen", CreationTimestamp: metav1.NewTime(after(0)),
+			OwnerReferences: []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "DaemonSet", Name: "proxy", UID: daemonSetUID, Controller: new(true)}},
+		},
+		Spec:   corev1.PodSpec{NodeName: "worker-a"},
+		Status: corev1.PodStatus{Phase: corev1.PodFailed, Reason: "NodeShutdown", StartTime: new(metav1.NewTime(after(0)))},
+	}
+	set(t, api, object)
+
+	scope := kubebackoff.Scope{DaemonSet: "kube-system/proxy", Node: "worker-a"}
+
+	pods, err := client.FailedPods(t.Context(), scope)
+	require.NoError(t, err)
+	require.Len(t, pods, 1)
+
+	outcome := func(dryRun bool) kubebackoff.Outcome {
+		t.Helper()
+
+		results, err := client.Clear(t.Context(), "worker-a", pods, dryRun)
+		require.NoError(t, err)
+		require.Len(t, results, 1)
+
+		return results[0].Outcome
+	}
+
+	assert.Equal(t, kubebackoff.Deleted, outcome(true))
+	assert.NotNil(t, api.Workload("pods", "kube-system", "left"), "a dry run deletes nothing")
+
+	// Its replacement has the same name.
+	object.UID = "another"
+	set(t, api, object)
+	assert.Equal(t, kubebackoff.Gone, outcome(false))
+	assert.NotNil(t, api.Workload("pods", "kube-system", "left"))
+
+	object.UID = "seen"
+	set(t, api, object)
+	assert.Equal(t, kubebackoff.Deleted, outcome(false))
+	assert.Nil(t, api.Workload("pods", "kube-system", "left"))
+
+	for _, scope := range []kubebackoff.Scope{{Node: "worker-b"}, {DaemonSet: "kube-system/other"}, {DaemonSet: "other/proxy"}} {
+		set(t, api, object)
+
+		pods, err = client.FailedPods(t.Context(), scope)
+		require.NoError(t, err)
+		assert.Empty(t, pods)
+	}
 }

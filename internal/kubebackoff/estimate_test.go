@@ -39,10 +39,9 @@ func failed(name string, created time.Time, changes ...func(*recovery.Pod)) reco
 
 // deletes are attempts of the DaemonSet on worker-a.
 func deletes(at ...int) []kubebackoff.Attempt {
-	var attempts []kubebackoff.Attempt
-
-	for _, seconds := range at {
-		attempts = append(attempts, kubebackoff.Attempt{DaemonSet: daemonSetUID, Pod: "before", Node: "worker-a", At: after(seconds)})
+	attempts := make([]kubebackoff.Attempt, len(at))
+	for i, seconds := range at {
+		attempts[i] = kubebackoff.Attempt{DaemonSet: daemonSetUID, Pod: "before", Node: "worker-a", At: after(seconds)}
 	}
 
 	return attempts
