@@ -18,6 +18,8 @@
 //     by itself; coordinator.go, the coordinator as processes; workload.go, what
 //     it drains; reboot_scene.go, what a scene of all that needs; witness.go, what
 //     was seen of it, and reboot_rules.go, the judge.
+//     For the back-off itself there is node_controller_manager.go, a
+//     kube-controller-manager on a node, of which one leads.
 //     What can be wrong with a machine is in node_faults.go and node_clock.go, and
 //     with all of them in power.go.
 //   - component: the programs of a lab, as processes that do not outlive it. Those of

@@ -189,10 +189,10 @@ func (c *Client) Clear(ctx context.Context, node string, pods []recovery.Pod, dr
 			err = c.deletePod(ctx, verdict.Pod)
 		}
 
-		if err != nil && ctx.Err() != nil {
+		clearing.Done(verdict, err)
+
+		if ctx.Err() != nil {
 			return clearing.Results(), context.Cause(ctx)
 		}
-
-		clearing.Done(verdict, err)
 	}
 }

@@ -220,23 +220,54 @@ func TestResetSaysHowToRestoreTheValue(t *testing.T) {
 	assert.Equal(t, int64(7), now.Generation)
 }
 
-func TestClearDeletesThePodThatWasSeen(t *testing.T) {
-	t.Parallel()
+// leave leaves a pod behind on worker-a, which has come back.
+func leave(t *testing.T, api *ctest.Kubernetes, name, daemonSet string) *corev1.Pod {
+	t.Helper()
 
-	api, client := open(t)
 	api.Set(ctest.KubernetesNode("worker-a", "boot"))
 	set(t, api, lease(corev1.NamespaceNodeLease, "worker-a", "worker-a", after(60)))
 
 	object := &corev1.Pod{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: "kube-system", Name: "left", UID: "seen", CreationTimestamp: metav1.NewTime(after(0)),
-			OwnerReferences: []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "DaemonSet", Name: "proxy", UID: daemonSetUID, Controller: new(true)}},
+			Namespace: "kube-system", Name: name, UID: "seen", CreationTimestamp: metav1.NewTime(after(0)),
+			OwnerReferences: []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "DaemonSet", Name: daemonSet, UID: daemonSetUID, Controller: new(true)}},
 		},
 		Spec:   corev1.PodSpec{NodeName: "worker-a"},
 		Status: corev1.PodStatus{Phase: corev1.PodFailed, Reason: "NodeShutdown", StartTime: new(metav1.NewTime(after(0)))},
 	}
 	set(t, api, object)
+
+	return object
+}
+
+func TestClearEndsWhenItIsInterrupted(t *testing.T) {
+	t.Parallel()
+
+	api, client := open(t)
+	leave(t, api, "first", "cni")
+	leave(t, api, "second", "proxy")
+
+	pods, err := client.FailedPods(t.Context(), kubebackoff.Scope{})
+	require.NoError(t, err)
+	require.Len(t, pods, 2)
+
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+
+	api.BeforeWrite(interrupt)
+
+	results, err := client.Clear(ctx, "worker-a", pods, false)
+	require.ErrorIs(t, err, context.Canceled)
+	assert.Len(t, results, 2, "both are accounted for")
+	assert.NotNil(t, api.Workload("pods", "kube-system", "second"), "nothing is begun after Ctrl-C")
+}
+
+func TestClearDeletesThePodThatWasSeen(t *testing.T) {
+	t.Parallel()
+
+	api, client := open(t)
+	object := leave(t, api, "left", "proxy")
 
 	scope := kubebackoff.Scope{DaemonSet: "kube-system/proxy", Node: "worker-a"}
 

@@ -7,6 +7,7 @@ package lab_test
 import (
 	"bytes"
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/talos-rebound/rebound/hack/lab/lab"
 	"github.com/talos-rebound/rebound/internal/cli"
+	"github.com/talos-rebound/rebound/internal/kubebackoff"
 )
 
 // backOffDeletes is after how many deletes a back-off is long enough to be told
@@ -70,6 +72,9 @@ func TestBackoffResetTouchesNoPodAndTheNextDeleteIsImmediate(t *testing.T) {
 	after := s.daemonSet("reset")
 	assert.Equal(t, daemonSet.Generation+2, after.Generation)
 	assert.Equal(t, daemonSet.Spec, after.Spec, "the value is restored")
+	assert.True(t, slices.ContainsFunc(after.ManagedFields, func(entry metav1.ManagedFieldsEntry) bool {
+		return entry.Manager == kubebackoff.FieldManager && strings.Contains(string(entry.FieldsV1.Raw), "f:revisionHistoryLimit")
+	}), "it is known who has written the field")
 	assert.Equal(t, before, s.podsOf(good), "no pod was touched")
 	assert.Equal(t, revisions, s.revisions(daemonSet), "no revision was made or deleted")
 }
