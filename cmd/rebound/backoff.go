@@ -5,8 +5,6 @@
 package main
 
 import (
-	"context"
-
 	"github.com/spf13/cobra"
 
 	"github.com/talos-rebound/rebound/internal/cli"
@@ -118,6 +116,11 @@ pod that fails there waits longer than this one. Do not run it in a loop: if a
 kubelet rejects the pods, that is the loop which the back-off is there to stop. On
 nodes with rebound it is not needed.
 
+With -o json it prints one object:
+  dryRun  whether nothing was deleted
+  pods[]  {daemonSet, node, pod, outcome, reason}; outcome is deleted (with --dry-run:
+          would be), gone (somebody else was faster), kept or failed
+
 Exit codes:
   0  done; some pods may have been left alone
   1  a delete failed, or the API server did not answer, or it was interrupted
@@ -203,10 +206,6 @@ func addBackoffScope(cmd *cobra.Command, access *cli.KubeAccess, daemonSet, node
 // completeNode lets shells complete the value of --node.
 func completeNode(cmd *cobra.Command, access *cli.KubeAccess) {
 	complete(cmd, "node", func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-		return completed(nodesOf(cmd.Context(), access))
+		return completed(cli.KubernetesNodes(cmd.Context(), *access))
 	})
-}
-
-func nodesOf(ctx context.Context, access *cli.KubeAccess) ([]string, error) {
-	return cli.KubernetesNodes(ctx, *access)
 }

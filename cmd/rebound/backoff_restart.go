@@ -38,6 +38,8 @@ anew. All back-offs of all DaemonSets on all nodes begin anew. Do not use it for
 DaemonSet (reset does that), for one reboot (clear does that), while a node of the
 control plane is down, or while kubelets reject pods: their loops begin anew.
 
+The clocks of this machine and of the cluster have to agree to some seconds.
+
 It takes the role os:operator of the Talos API, and from the API server the rights
 to list nodes and to get pods and leases of kube-system.
 
