@@ -73,7 +73,7 @@ func TestBackoffResetTouchesNoPodAndTheNextDeleteIsImmediate(t *testing.T) {
 	assert.Equal(t, daemonSet.Generation+2, after.Generation)
 	assert.Equal(t, daemonSet.Spec, after.Spec, "the value is restored")
 	assert.True(t, slices.ContainsFunc(after.ManagedFields, func(entry metav1.ManagedFieldsEntry) bool {
-		return entry.Manager == kubebackoff.FieldManager && strings.Contains(string(entry.FieldsV1.Raw), "f:revisionHistoryLimit")
+		return entry.Manager == kubebackoff.FieldManager && strings.Contains(entry.FieldsV1.GetRawString(), "f:revisionHistoryLimit")
 	}), "it is known who has written the field")
 	assert.Equal(t, before, s.podsOf(good), "no pod was touched")
 	assert.Equal(t, revisions, s.revisions(daemonSet), "no revision was made or deleted")
