@@ -179,7 +179,7 @@ func TestRestartRefuses(t *testing.T) {
 			}
 
 			c := newControlPlane(t, tc.stage, tc.state)
-			c.options.Yes = true
+			c.options.Yes, c.options.Answers = true, strings.NewReader("y\n")
 
 			if tc.change != nil {
 				tc.change(c)

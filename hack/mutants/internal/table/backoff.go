@@ -168,7 +168,7 @@ func restarting() []mutation.Row {
 		},
 		{
 			Name: "restart/asks", Rule: "Nothing is restarted unless somebody has agreed.",
-			File: backoffCLI, Old: `if !agreed {`, New: `if false {`,
+			File: backoffCLI, Old: `if !agreed {`, New: `if !agreed && false {`,
 			Test: "TestRestartIsAskedFor/no",
 		},
 		{
