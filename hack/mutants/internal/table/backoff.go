@@ -107,7 +107,7 @@ func resetting() []mutation.Row {
 		},
 		{
 			Name: "reset/replaced", Rule: "A DaemonSet that was created again is left alone.",
-			File: resetFile, Old: `case current.UID != uid:`, New: `case false:`,
+			File: resetFile, Old: `case current.UID != uid:`, New: `case uid == "":`,
 			Test: "TestResetWritesOverNothing",
 		},
 		{
