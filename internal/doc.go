@@ -64,7 +64,8 @@
 //   - cmd/rebound-coordinator: the coordinator, a module of its own; deploy has what a cluster needs for it
 //   - internal/kubecheck: what pkg/check does, asked of Kubernetes in place of Talos
 //   - internal/kubereboot: the objects of coordinated reboots, read, written and followed by whoever runs rebound reboot
-//   - internal/kubeconfig: the kubeconfig of whoever runs a command, for these two
+//   - internal/kubebackoff: the back-off of DaemonSet controllers, seen and ended by whoever runs rebound backoff
+//   - internal/kubeconfig: the kubeconfig of whoever runs a command, for these three
 //   - cmd/rebound, internal/cli: the command for operators and for those who build Talos
 //   - internal/agent: the controller outside machined; host is where its inputs come from, metrics what Prometheus sees
 //   - internal/agent/reboot: the node's half of coordinated reboots; sentinel is what on the host asks for one

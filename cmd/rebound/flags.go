@@ -20,18 +20,13 @@ const defaultSocket = "/run/rebound/agent.sock"
 
 // addAccess adds the flags that say which cluster is meant. Their names are those of talosctl.
 func addAccess(cmd *cobra.Command, access *cli.Access) {
-	flags := cmd.Flags()
+	addTalosAccess(cmd, access)
 
-	flags.StringVar(&access.Talosconfig, "talosconfig", "", "client configuration (default $TALOSCONFIG, then ~/.talos/config)")
-	flags.StringVar(&access.Context, "context", "", "context of the client configuration (default the current one)")
-	flags.StringSliceVarP(&access.Endpoints, "endpoints", "e", nil, "Talos API endpoints (default those of the context)")
+	flags := cmd.Flags()
 	flags.Var((*fileName)(&access.Kubeconfig), "kubeconfig", "ask Kubernetes, with this kubeconfig, and not Talos (there is no default, $KUBECONFIG is not read)")
 	flags.StringVar(&access.KubeContext, "kube-context", "", "context of the kubeconfig (default the current one)")
 	flags.StringSliceVarP(&access.Nodes, "nodes", "n", nil, "nodes to check, by name with --kubeconfig (default all members of the cluster, else the nodes of the context)")
 
-	complete(cmd, "context", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-		return completed(access.Contexts())
-	})
 	complete(cmd, "nodes", func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
 		members, err := cli.Members(cmd.Context(), *access)
 
@@ -43,8 +38,21 @@ func addAccess(cmd *cobra.Command, access *cli.Access) {
 
 		return completed(members, err)
 	})
-	complete(cmd, "endpoints", cobra.NoFileCompletions)
 	complete(cmd, "kube-context", cobra.NoFileCompletions)
+}
+
+// addTalosAccess adds those of the Talos API alone.
+func addTalosAccess(cmd *cobra.Command, access *cli.Access) {
+	flags := cmd.Flags()
+
+	flags.StringVar(&access.Talosconfig, "talosconfig", "", "client configuration (default $TALOSCONFIG, then ~/.talos/config)")
+	flags.StringVar(&access.Context, "context", "", "context of the client configuration (default the current one)")
+	flags.StringSliceVarP(&access.Endpoints, "endpoints", "e", nil, "Talos API endpoints (default those of the context)")
+
+	complete(cmd, "context", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return completed(access.Contexts())
+	})
+	complete(cmd, "endpoints", cobra.NoFileCompletions)
 }
 
 // fileName is the value of a flag that chooses what is asked: given empty, as from a variable that is not set, it is a mistake.

@@ -46,7 +46,7 @@ are back.
 agent does that on nodes as they are; manifest and install put it there. embed is
 for who builds Talos, and puts the same into machined. health and status ask the
 nodes how it went. They write nothing. reboot asks for reboots that are coordinated
-in the cluster.`,
+in the cluster. backoff is for clusters whose nodes have no rebound.`,
 		Args:          noArguments,
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -66,7 +66,7 @@ in the cluster.`,
 	root.Flags().BoolVar(&version, "version", false, "print what this binary was built from")
 	root.SetHelpCommand(newHelpCommand())
 	root.SetFlagErrorFunc(wrongFlag)
-	root.AddCommand(newHealthCommand(), newStatusCommand(), newRebootCommand(), newAgentCommand(), newManifestCommand(), newInstallCommand(), newUninstallCommand(), newEmbedCommand(), newVersionCommand())
+	root.AddCommand(newHealthCommand(), newStatusCommand(), newRebootCommand(), newBackoffCommand(), newAgentCommand(), newManifestCommand(), newInstallCommand(), newUninstallCommand(), newEmbedCommand(), newVersionCommand())
 	checkArgumentsOfCompletion(root)
 
 	return root

@@ -15,6 +15,7 @@ import (
 	"net/netip"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -26,6 +27,7 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/yaml"
 
 	"github.com/talos-rebound/rebound/internal/ctest"
@@ -45,6 +47,9 @@ import (
 //	object NAME STATE [MESSAGE] add a Node: a phase of the recovery, or stale, stock, down
 //	reboots                     let the Kubernetes API know the objects of coordinated reboots
 //	apply FILE                  add or change a Node, a NodeReboot or a RebootBudget, with its status, from YAML
+//	workload FILE               add or change a Pod, a DaemonSet, a Lease or an Event from YAML, in which AGO(90s) is a time
+//	gone RESOURCE NAME          check that there is no such object in kube-system
+//	refuse CODE                 answer every list, and every patch of an object with a namespace, with this code
 //	reboot NAME                 print the labels and the spec of a NodeReboot as one line of JSON, or that there is none
 //	agent NAME                  put the path of a node's own socket into SOCKET, as if that were the agent of this machine
 //	listen HTTP|DEAF            start a web server, or a server that never answers, and put its address into that variable
@@ -99,6 +104,19 @@ func TestScripts(t *testing.T) {
 			"reboots": func(ts *testscript.TestScript, _ bool, _ []string) { (*api(ts)).InstallReboots() },
 			"apply": func(ts *testscript.TestScript, _ bool, args []string) {
 				ts.Check(apply(*api(ts), []byte(ts.ReadFile(args[0]))))
+			},
+			"workload": func(ts *testscript.TestScript, _ bool, args []string) {
+				ts.Check(applyWorkload(*api(ts), ts.ReadFile(args[0])))
+			},
+			"gone": func(ts *testscript.TestScript, neg bool, args []string) {
+				if there := (*api(ts)).Workload(args[0], metav1.NamespaceSystem, args[1]) != nil; there != neg {
+					ts.Fatalf("%s %s is there: %t", args[0], args[1], there)
+				}
+			},
+			"refuse": func(ts *testscript.TestScript, _ bool, args []string) {
+				code, err := strconv.Atoi(args[0])
+				ts.Check(err)
+				(*api(ts)).Refuse(code)
 			},
 			"reboot": func(ts *testscript.TestScript, _ bool, args []string) {
 				fmt.Fprintln(ts.Stdout(), describeReboot((*api(ts)).Reboot(args[0])))
@@ -247,6 +265,28 @@ func apply(api *ctest.Kubernetes, text []byte) error {
 	}
 
 	return nil
+}
+
+// ago is a time before now in the YAML of a script.
+var ago = regexp.MustCompile(`AGO\(([0-9a-z]+)\)`)
+
+// applyWorkload adds or changes an object with a namespace.
+func applyWorkload(api *ctest.Kubernetes, text string) error {
+	text = ago.ReplaceAllStringFunc(text, func(token string) string {
+		before, err := time.ParseDuration(ago.FindStringSubmatch(token)[1])
+		if err != nil {
+			return err.Error() // the decoder will not like it
+		}
+
+		return time.Now().Add(-before).UTC().Format("2006-01-02T15:04:05.000000Z")
+	})
+
+	object := new(unstructured.Unstructured)
+	if err := yaml.Unmarshal([]byte(text), &object.Object); err != nil {
+		return err
+	}
+
+	return api.SetWorkload(object)
 }
 
 func describeReboot(reboot *v1alpha1.NodeReboot) string {

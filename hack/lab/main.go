@@ -23,6 +23,8 @@
 //     kubeconfig.go and rename.go, with its network in proxy.go, with all machines in
 //     power.go, and with what the API server answers in webhook.go, pod_deletes.go and
 //     compact.go.
+//     For the back-off itself there is node_controller_manager.go, a
+//     kube-controller-manager on a node, of which one leads.
 //   - component: the programs of a lab, as processes that do not outlive it. Those of
 //     Kubernetes are another binary, of the module in hack/kubernetes, which can be
 //     built from other versions of Kubernetes.

@@ -26,7 +26,8 @@ import (
 var arrows = map[string][]string{
 	"cmd/rebound": {"internal/cli"},
 	"internal/cli": {
-		"internal/agent", "internal/embed", "internal/kubecheck", "internal/kubereboot", "internal/plainlog", "internal/talosconfig",
+		"internal/agent", "internal/embed", "internal/kubebackoff", "internal/kubecheck", "internal/kubereboot", "internal/plainlog",
+		"internal/talosconfig",
 		"pkg/check", "pkg/controllers",
 	},
 	"internal/embed":    nil,
@@ -38,8 +39,10 @@ var arrows = map[string][]string{
 	"internal/kubecheck": {"internal/kube", "internal/kubeconfig", "pkg/check"},
 	// The objects of coordinated reboots, for people.
 	"internal/kubereboot": {"internal/kube", "internal/kubeconfig", "pkg/apis"},
-	"internal/kubeconfig": {"pkg/check"},
-	"pkg/resources":       nil,
+	// The back-off of DaemonSet controllers, for people.
+	"internal/kubebackoff": {"internal/kube", "internal/kubeconfig"},
+	"internal/kubeconfig":  {"pkg/check"},
+	"pkg/resources":        nil,
 
 	// What machined links may not lead to the agent: it does for a node that cannot be rebuilt what machined does for
 	// the others, and only it needs clients of D-Bus, Prometheus and inotify.

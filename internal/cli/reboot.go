@@ -214,6 +214,15 @@ type refusal struct{ error }
 
 // rebootError is an error of a command that asks Kubernetes, with what to do about it.
 func rebootError(ctx context.Context, err error) error {
+	if ctx.Err() == nil && kubereboot.IsNotInstalled(err) {
+		return fmt.Errorf("%w; apply the manifests of rebound-coordinator first", err)
+	}
+
+	return kubernetesError(ctx, err)
+}
+
+// kubernetesError does the same for what every cluster has.
+func kubernetesError(ctx context.Context, err error) error {
 	var refused refusal
 
 	switch {
@@ -221,8 +230,6 @@ func rebootError(ctx context.Context, err error) error {
 		return failure{err}
 	case ctx.Err() != nil:
 		return ended(ctx, "")
-	case kubereboot.IsNotInstalled(err):
-		return fmt.Errorf("%w; apply the manifests of rebound-coordinator first", err)
 	case kubereboot.IsRefused(err):
 		return err
 	case kubereboot.IsAnswer(err):

@@ -93,7 +93,8 @@ func (k *Kubernetes) Stop() {
 	k.server.Close()
 }
 
-// Refuse makes the API answer every list with this code; 0 makes it answer again.
+// Refuse makes the API answer every list, and every patch of an object with a namespace, with this code; 0 makes it answer
+// again.
 func (k *Kubernetes) Refuse(code int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

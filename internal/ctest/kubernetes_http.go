@@ -17,6 +17,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -45,21 +46,7 @@ func (k *Kubernetes) handler() http.Handler {
 				return
 			}
 
-			w.Header().Set("Content-Type", "application/json")
-
-			var status apierrors.APIStatus
-
-			switch err := answer(w, r, resource); {
-			case err == nil:
-			case errors.As(err, &status):
-				said := status.Status()
-				said.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}
-
-				w.WriteHeader(int(said.Code))
-				json.NewEncoder(w).Encode(said) //nolint:errcheck // the client has gone
-			default: // the test sees what is wrong in what it gets
-				http.Error(w, err.Error(), http.StatusInternalServerError)
-			}
+			serve(w, r, resource, answer)
 		})
 	}
 
@@ -79,7 +66,28 @@ func (k *Kubernetes) handler() http.Handler {
 		}
 	}
 
+	k.handleWorkloads(mux)
+
 	return mux
+}
+
+// serve answers a request, also one that fails.
+func serve(w http.ResponseWriter, r *http.Request, resource string, answer endpoint) {
+	w.Header().Set("Content-Type", "application/json")
+
+	var status apierrors.APIStatus
+
+	switch err := answer(w, r, resource); {
+	case err == nil:
+	case errors.As(err, &status):
+		said := status.Status()
+		said.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}
+
+		w.WriteHeader(int(said.Code))
+		json.NewEncoder(w).Encode(said) //nolint:errcheck // the client has gone
+	default: // the test sees what is wrong in what it gets
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+	}
 }
 
 func (k *Kubernetes) knows(resource string) bool {
@@ -98,10 +106,7 @@ func (k *Kubernetes) serveList(w http.ResponseWriter, r *http.Request, resource 
 	defer k.mu.Unlock()
 
 	if k.refusal != 0 {
-		return &apierrors.StatusError{ErrStatus: metav1.Status{
-			Status: metav1.StatusFailure, Code: int32(k.refusal), Reason: metav1.StatusReason(http.StatusText(k.refusal)),
-			Message: fmt.Sprintf(`%[1]s is forbidden: User "test" cannot list resource %[1]q`, resource),
-		}}
+		return k.refused(resource)
 	}
 
 	kind := resources[resource]
@@ -110,11 +115,26 @@ func (k *Kubernetes) serveList(w http.ResponseWriter, r *http.Request, resource 
 	list.SetKind(kind.Kind + "List")
 	list.SetResourceVersion(strconv.Itoa(len(k.changes)))
 
+	selector, err := labels.Parse(r.URL.Query().Get("labelSelector"))
+	if err != nil {
+		return err
+	}
+
 	for _, name := range slices.Sorted(maps.Keys(k.objects[resource])) {
-		list.Items = append(list.Items, *k.objects[resource][name])
+		if object := k.objects[resource][name]; selector.Matches(labels.Set(object.GetLabels())) {
+			list.Items = append(list.Items, *object)
+		}
 	}
 
 	return json.NewEncoder(w).Encode(&list)
+}
+
+// refused is the answer to every list while that is to be refused.
+func (k *Kubernetes) refused(resource string) error {
+	return &apierrors.StatusError{ErrStatus: metav1.Status{
+		Status: metav1.StatusFailure, Code: int32(k.refusal), Reason: metav1.StatusReason(http.StatusText(k.refusal)),
+		Message: fmt.Sprintf(`%[1]s is forbidden: User "test" cannot list resource %[1]q`, resource),
+	}}
 }
 
 func (k *Kubernetes) serveWatch(w http.ResponseWriter, r *http.Request, resource string) error {

@@ -15,7 +15,7 @@ import (
 
 var (
 	Trim    = trim
-	FactsOf = factsOf
+	FactsOf = PodFacts
 )
 
 // AnswerTimeout is how long the first bytes of any answer may take.

@@ -29,6 +29,11 @@ func (c *Client) Node(ctx context.Context, name string) (recovery.Node, error) {
 		return recovery.Node{}, fmt.Errorf("failed to read node %q: %w", name, err)
 	}
 
+	return NodeFacts(object), nil
+}
+
+// NodeFacts reduces a Node to what the decision rests on.
+func NodeFacts(object *corev1.Node) recovery.Node {
 	node := recovery.Node{BootID: object.Status.NodeInfo.BootID}
 	node.HasMachined = isOfMachined(object, node.BootID)
 
@@ -37,5 +42,5 @@ func (c *Client) Node(ctx context.Context, name string) (recovery.Node, error) {
 		node.ShuttingDown = ready.Status == corev1.ConditionFalse && strings.Contains(ready.Message, shuttingDown)
 	}
 
-	return node, nil
+	return node
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
 )
 
-// trim keeps of a pod only what factsOf reads, so that a full node costs kilobytes. It has the form of a
+// trim keeps of a pod only what PodFacts reads, so that a full node costs kilobytes. It has the form of a
 // cache.TransformFunc and leaves what is not a pod as it is.
 func trim(object any) (any, error) {
 	pod, ok := object.(*corev1.Pod)
@@ -89,8 +89,8 @@ const (
 	maxFinalizers = 5
 )
 
-// factsOf reduces a pod to what the decision rests on.
-func factsOf(pod *corev1.Pod) recovery.Pod {
+// PodFacts reduces a pod to what the decision rests on. Its texts can be printed as they are.
+func PodFacts(pod *corev1.Pod) recovery.Pod {
 	facts := recovery.Pod{
 		Namespace:        pod.Namespace,
 		Name:             pod.Name,

@@ -192,7 +192,7 @@ func podsIn(store cache.Store) []recovery.Pod {
 
 	for _, object := range objects {
 		if pod, ok := object.(*corev1.Pod); ok {
-			pods = append(pods, factsOf(pod))
+			pods = append(pods, PodFacts(pod))
 		}
 	}
 

@@ -77,7 +77,7 @@ func (p *planner) classify(pod Pod) (Class, string) {
 	switch {
 	case pod.NodeName != p.facts.Gate.NodeName:
 		return ClassForeign, fmt.Sprintf("bound to another node (%s)", pod.NodeName)
-	case pod.Owner.Kind != KindDaemonSet || !slices.Contains(p.facts.Settings.OwnerGroups, pod.Owner.Group):
+	case !p.facts.Settings.LooksAfter(pod.Owner):
 		return ClassForeign, "not controlled by a DaemonSet"
 	case pod.Mirror:
 		return ClassForeign, "mirrors a static pod"

@@ -4,7 +4,10 @@
 
 package recovery
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // The limits of the decision. Those that a Talos build may change are fields of Settings with these defaults.
 const (
@@ -97,4 +100,9 @@ func DefaultSettings() Settings {
 		RejectionCap: DefaultRejectionCap,
 		SettleTime:   DefaultSettleTime,
 	}
+}
+
+// LooksAfter tells whether an owner is a DaemonSet of one of the groups.
+func (settings Settings) LooksAfter(owner Owner) bool {
+	return owner.Kind == KindDaemonSet && slices.Contains(settings.OwnerGroups, owner.Group)
 }

@@ -67,9 +67,11 @@ var rules = map[string]role.Set{
 	v1alpha1.State_List_FullMethodName:  role.MakeSet(role.Admin, role.Operator, role.Reader),
 	v1alpha1.State_Watch_FullMethodName: role.MakeSet(role.Admin, role.Operator, role.Reader),
 
+	machine.MachineService_Containers_FullMethodName:     role.MakeSet(role.Admin, role.Operator, role.Reader),
 	machine.MachineService_EtcdMemberList_FullMethodName: role.MakeSet(role.Admin, role.Operator, role.Reader, role.EtcdBackup),
 	machine.MachineService_EtcdStatus_FullMethodName:     role.MakeSet(role.Admin, role.Operator, role.Reader, role.EtcdBackup),
 	machine.MachineService_Reboot_FullMethodName:         role.MakeSet(role.Admin, role.Operator),
+	machine.MachineService_Restart_FullMethodName:        role.MakeSet(role.Admin, role.Operator),
 	machine.MachineService_Version_FullMethodName:        role.MakeSet(role.Admin, role.Operator, role.Reader),
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/cosi-project/runtime/pkg/resource"
 	"github.com/cosi-project/runtime/pkg/safe"
 	"github.com/cosi-project/runtime/pkg/state"
+	"github.com/siderolabs/talos/pkg/machinery/api/common"
 	machineapi "github.com/siderolabs/talos/pkg/machinery/api/machine"
 	"github.com/siderolabs/talos/pkg/machinery/client"
 	clientconfig "github.com/siderolabs/talos/pkg/machinery/client/config"
@@ -123,11 +124,17 @@ func TestRolesComeFromTheCertificate(t *testing.T) {
 
 	cluster := newCluster(t)
 
-	var reboots atomic.Int64
+	var reboots, restarts atomic.Int64
 
 	cluster.Node(second).Configure(t, func(config *talosapi.MachineConfig) {
 		config.Reboot = func(machineapi.RebootRequest_Mode) error {
 			reboots.Add(1)
+
+			return nil
+		}
+		config.Containers = func(context.Context) ([]*machineapi.ContainerInfo, error) { return nil, nil }
+		config.Restart = func(context.Context, string) error {
+			restarts.Add(1)
 
 			return nil
 		}
@@ -173,7 +180,11 @@ func TestRolesComeFromTheCertificate(t *testing.T) {
 			_, membersErr := talos.MachineClient.EtcdMemberList(to, &machineapi.EtcdMemberListRequest{})
 			_, sensitiveErr := safe.StateGetByID[*clusterres.Config](ctx, talos.COSI, clusterres.ConfigID)
 
+			_, containersErr := talos.MachineClient.Containers(to, &machineapi.ContainersRequest{Namespace: "k8s.io", Driver: common.ContainerDriver_CRI})
+
 			reboots.Store(0)
+			restarts.Store(0)
+			_, restartErr := talos.MachineClient.Restart(to, &machineapi.RestartRequest{Namespace: "k8s.io", Driver: common.ContainerDriver_CRI, Id: "id"})
 			_, rebootErr := talos.MachineClient.Reboot(to, &machineapi.RebootRequest{})
 
 			for _, call := range []struct {
@@ -185,6 +196,8 @@ func TestRolesComeFromTheCertificate(t *testing.T) {
 				{versionErr, tc.read},
 				{statusErr, tc.etcd},
 				{membersErr, tc.etcd},
+				{containersErr, tc.read},
+				{restartErr, tc.reboot},
 				{rebootErr, tc.reboot},
 				{sensitiveErr, tc.sensitive},
 			} {
@@ -202,6 +215,7 @@ func TestRolesComeFromTheCertificate(t *testing.T) {
 			}
 
 			assert.Equal(t, tc.reboot == codes.OK, reboots.Load() == 1, "a machine reboots only if it may")
+			assert.Equal(t, tc.reboot == codes.OK, restarts.Load() == 1, "a container is restarted only if it may be")
 		})
 	}
 }

@@ -60,6 +60,11 @@ type MachineConfig struct {
 	// Etcd returns what the machine's etcd says. Without it the machine is a worker, and requests about etcd are
 	// Unimplemented. It is called for every such request, concurrently.
 	Etcd func(ctx context.Context) (Etcd, error)
+
+	// Containers returns the containers of Kubernetes. Restart tells one of them to end, by its id, and an error with a code is
+	// passed on. They are called for every such request, concurrently. Without them such requests are Unimplemented.
+	Containers func(ctx context.Context) ([]*machine.ContainerInfo, error)
+	Restart    func(ctx context.Context, id string) error
 }
 
 // Etcd is what the etcd of a control plane node says.

@@ -42,6 +42,8 @@ const (
 	Janitor Name = "janitor"
 	// Rebooter asks the logind at a bus address for a reboot, as systemctl reboot does.
 	Rebooter Name = "rebooter"
+	// Named is another program, under a host name of its own.
+	Named Name = "named"
 )
 
 // environment is the variable that makes a process a component.
@@ -88,6 +90,8 @@ func run(name Name, args []string) error {
 		return clean(args)
 	case Rebooter:
 		return reboot(args)
+	case Named:
+		return execNamed(args)
 	case Node:
 		dieWithParent()
 

@@ -165,18 +165,7 @@ func (lab *Lab) newChildren(ports []int, server string) map[component.Name]*chil
 			"--audit-log-path="+lab.auditLog(),
 			"--audit-log-maxsize=1024",
 		)},
-		component.ControllerManager: {health: "https://" + loopback.HostPort(ports[3]) + "/healthz", args: append(lab.servingFlags(ports[3]),
-			"--kubeconfig="+lab.path("controller-manager.kubeconfig"),
-			"--leader-elect=false",
-			// The start is a get and a token for each controller, and takes four
-			// seconds with the default of 20 requests in a second.
-			"--kube-api-qps=200",
-			"--kube-api-burst=400",
-			// Each controller then has a name of its own in the audit log.
-			"--use-service-account-credentials=true",
-			"--service-account-private-key-file="+lab.path("service-account.key"),
-			"--root-ca-file="+lab.path("ca.crt"),
-		)},
+		component.ControllerManager: {health: "https://" + loopback.HostPort(ports[3]) + "/healthz", args: lab.controllerManagerFlags(ports[3], "--leader-elect=false")},
 		component.Scheduler: {health: "https://" + loopback.HostPort(ports[4]) + "/readyz", args: append(lab.servingFlags(ports[4]),
 			"--config="+lab.path("scheduler.yaml"),
 		)},
@@ -188,6 +177,21 @@ func (lab *Lab) newChildren(ports []int, server string) map[component.Name]*chil
 	}
 
 	return children
+}
+
+// controllerManagerFlags are those of a kube-controller-manager.
+func (lab *Lab) controllerManagerFlags(port int, more ...string) []string {
+	return append(append(lab.servingFlags(port),
+		"--kubeconfig="+lab.path("controller-manager.kubeconfig"),
+		// The start is a get and a token for each controller, and takes four
+		// seconds with the default of 20 requests in a second.
+		"--kube-api-qps=200",
+		"--kube-api-burst=400",
+		// Each controller then has a name of its own in the audit log.
+		"--use-service-account-credentials=true",
+		"--service-account-private-key-file="+lab.path("service-account.key"),
+		"--root-ca-file="+lab.path("ca.crt"),
+	), more...)
 }
 
 // roots trusts the lab's authority.

@@ -58,7 +58,9 @@ type Node struct {
 	// ownKubeconfig is whether rebound has one that the kubelet does not use.
 	ownKubeconfig bool
 	proxied       bool
-	proxy         *apiproxy.Proxy // nil unless proxied
+	// controllerManager is whether the node has a kube-controller-manager.
+	controllerManager bool
+	proxy             *apiproxy.Proxy // nil unless proxied
 	// reboundKubeconfig is empty if it is the kubelet's.
 	reboundKubeconfig string
 
@@ -200,6 +202,10 @@ func (node *Node) install() error {
 		if err = node.agent.install(node); err != nil {
 			return err
 		}
+	}
+
+	if err = node.installControllerManager(); err != nil {
+		return err
 	}
 
 	return node.installStaticPods()

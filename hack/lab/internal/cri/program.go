@@ -24,9 +24,35 @@ import (
 type Program struct {
 	// Binary is the path of its entrypoint.
 	Binary string `json:"binary"`
+	// Args and Env come before the container's.
+	Args []string `json:"args,omitempty"`
+	Env  []string `json:"env,omitempty"`
 	// Root is the node's root folder. There is no mount namespace: the paths in the container's arguments and environment
-	// that lie in one of its mounts become those of the node's files.
+	// that lie in one of its mounts become those of the node's files. The program is told of it unless it is empty.
 	Root string `json:"root"`
+	// OwnHostname puts the program where it may give itself another host name, which takes no root.
+	OwnHostname bool `json:"ownHostname,omitempty"`
+}
+
+// command is how the program is started with the container's arguments.
+func (program Program) command(args []string) *exec.Cmd {
+	args = append(slices.Clone(program.Args), args...)
+
+	if program.Root != "" {
+		args = append(args, "--host-root="+program.Root)
+	}
+
+	cmd := exec.Command(program.Binary, args...) //nolint:noctx // StopContainer ends it
+	cmd.Env = slices.Clone(program.Env)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+
+	if program.OwnHostname {
+		cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWUSER | syscall.CLONE_NEWUTS
+		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}
+		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}}
+	}
+
+	return cmd
 }
 
 // program is one container that is a process.
@@ -39,7 +65,7 @@ type program struct {
 
 // start runs the program, which cannot outlive the machine, and calls exited with its exit code.
 func (p *program) start(image Program, exited func(code int32)) error {
-	cmd := exec.Command(image.Binary, append(p.paths(image.Root, p.config.Args), "--host-root="+image.Root)...) //nolint:noctx // StopContainer ends it
+	cmd := image.command(p.paths(image.Root, p.config.Args))
 
 	for _, variable := range p.config.Envs {
 		cmd.Env = append(cmd.Env, variable.Key+"="+p.path(image.Root, string(variable.Value)))
@@ -55,7 +81,6 @@ func (p *program) start(image Program, exited func(code int32)) error {
 	}
 
 	cmd.Stdout, cmd.Stderr = output, output
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 
 	p.ended = make(chan struct{})
 	started := make(chan error, 1)

@@ -20,9 +20,11 @@ import (
 // returns when clients can connect.
 func (machine *machine) serveAPI(ctx context.Context) error {
 	config := talosapi.MachineConfig{
-		State:   machine.state,
-		Version: gendata.VersionTag,
-		Reboot:  machine.acceptReboot,
+		State:      machine.state,
+		Version:    gendata.VersionTag,
+		Reboot:     machine.acceptReboot,
+		Containers: machine.containers,
+		Restart:    machine.restartContainer,
 	}
 	if machine.config.EtcdMembers != "" {
 		config.Etcd = machine.etcd

@@ -48,12 +48,12 @@ func pods() []mutation.Row {
 		},
 		{
 			Name: "pods/owner-kind", Rule: "A DaemonSet controls the pod.",
-			File: classify, Old: `pod.Owner.Kind != KindDaemonSet || `, New: ``,
+			File: "internal/recovery/limits.go", Old: `owner.Kind == KindDaemonSet && `, New: ``,
 			Test: "TestAPod/of a StatefulSet is foreign",
 		},
 		{
 			Name: "pods/owner-group", Rule: "The DaemonSet is one of a configured group.",
-			File: classify, Old: ` || !slices.Contains(p.facts.Settings.OwnerGroups, pod.Owner.Group)`, New: ` || slices.Contains([]string{}, pod.Owner.Group)`,
+			File: "internal/recovery/limits.go", Old: ` && slices.Contains(settings.OwnerGroups, owner.Group)`, New: ` && !slices.Contains([]string{}, owner.Group)`,
 			Test: "TestAPod/of a DaemonSet of an unknown group is foreign",
 		},
 		{
