@@ -7,6 +7,7 @@ package scale
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -33,6 +34,12 @@ const (
 	// leaseSeconds and leaseInterval are the kubelet's defaults.
 	leaseSeconds  = 40
 	leaseInterval = 10 * time.Second
+
+	// retryDelay is the time between two tries of what has failed. unknownDelay is the
+	// same for a pod that the Node authorizer does not know yet to be the node's: it
+	// learns that from a watch, as the kubelet does, and may be later.
+	retryDelay   = time.Second
+	unknownDelay = 20 * time.Millisecond
 
 	// shuttingDown is what a kubelet says of its Node while it terminates its pods.
 	shuttingDown = "node is shutting down"
@@ -61,6 +68,8 @@ type kubelet struct {
 	seen map[types.UID]bool
 	// said is what the Node says.
 	said string
+	// unknown is whether a pod was not the node's yet, or not any more.
+	unknown bool
 }
 
 // run lives until ctx is done.
@@ -104,7 +113,7 @@ func (k *kubelet) run(ctx context.Context) error {
 	work.Go(func() { informer.RunWithContext(logr.NewContext(ctx, logr.Discard())) })
 
 	// What fails is tried again: an API server with much to do is no reason to lose a pod.
-	retry := time.NewTicker(time.Second)
+	retry := time.NewTimer(retryDelay)
 	defer retry.Stop()
 
 	for {
@@ -115,8 +124,15 @@ func (k *kubelet) run(ctx context.Context) error {
 		case <-retry.C:
 		}
 
-		if err := k.sync(ctx); err != nil && ctx.Err() == nil {
+		k.unknown = false
+		err := k.sync(ctx)
+
+		switch {
+		case err != nil && ctx.Err() == nil:
 			k.log("a kubelet could not report", err)
+			retry.Reset(retryDelay)
+		case k.unknown:
+			retry.Reset(unknownDelay)
 		}
 	}
 }
@@ -237,7 +253,7 @@ func (k *kubelet) sync(ctx context.Context) error {
 	ready := 0
 
 	for _, pod := range k.pods() {
-		if err := k.syncPod(ctx, pod, leaving); err != nil {
+		if err := k.syncPod(ctx, pod, leaving); err != nil && !errors.Is(err, errUnknown) {
 			return err
 		}
 
@@ -276,6 +292,8 @@ func (k *kubelet) syncPod(ctx context.Context, pod *corev1.Pod, leaving bool) er
 	return nil
 }
 
+var errUnknown = errors.New("the pod is not the node's")
+
 // report writes a status of the pod once, as the kubelet does: it reads the pod
 // first.
 func (k *kubelet) report(ctx context.Context, pod *corev1.Pod, what string, status corev1.PodStatus) error {
@@ -295,8 +313,13 @@ func (k *kubelet) report(ctx context.Context, pod *corev1.Pod, what string, stat
 		_, err = pods.Patch(ctx, pod.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
 	}
 
-	// A pod that is gone is Forbidden to a node.
-	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsForbidden(err) && !apierrors.IsConflict(err) {
+	switch {
+	case apierrors.IsNotFound(err), apierrors.IsForbidden(err), apierrors.IsConflict(err):
+		// It is tried again for as long as the watch has it.
+		k.unknown = true
+
+		return errUnknown
+	case err != nil:
 		return fmt.Errorf("failed to write status of pod %q: %w", pod.Name, err)
 	}
 

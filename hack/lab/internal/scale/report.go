@@ -367,7 +367,7 @@ func (report *Report) growth() []string {
 		{"p99", report.Growth.P99}, {"the floor's p99", report.Growth.FloorP99}, {"requests of a node", report.Growth.RequestsPerNode},
 	} {
 		if row.b != nil {
-			rows = append(rows, fmt.Sprintf("%s: grows as the number of nodes to the power of %.2f", row.name, *row.b))
+			rows = append(rows, fmt.Sprintf("%s: grows as the number of nodes to the power of %.2f", row.name, math.Round(100**row.b)/100+0))
 		}
 	}
 

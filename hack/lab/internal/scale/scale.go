@@ -5,6 +5,7 @@
 package scale
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,8 +30,8 @@ const (
 
 	// daemonSetsOfNode are how many pods each node has.
 	daemonSetsOfNode = 5
-	// spreadOfBoots is the time within which all kubelets get healthy.
-	spreadOfBoots = 10 * time.Second
+	// defaultSpread is the time within which all kubelets get healthy.
+	defaultSpread = 10 * time.Second
 
 	// A percentile of few nodes is that of one or two pods: their waves are played so
 	// often that there are about as many times as that.
@@ -52,6 +53,11 @@ type Options struct {
 	Peers bool
 	// Backoff is how long every back-off lasts at least when nodes come back.
 	Backoff time.Duration
+	// Spread is the time within which all kubelets get healthy; zero for ten seconds.
+	Spread time.Duration
+	// Rounds is how often both waves of a run are played; zero for as often as the
+	// number of nodes needs it.
+	Rounds int
 	// Out is the folder for the reports. It is created if need be.
 	Out string
 }
@@ -113,7 +119,7 @@ func measure(ctx context.Context, nodes int, options Options, report *Report, lo
 
 	log.Say("%d nodes: starting a control plane", nodes)
 
-	f, err := startFleet(ctx, nodes, daemonSetsOfNode, spreadOfBoots, margin, log)
+	f, err := startFleet(ctx, nodes, daemonSetsOfNode, cmp.Or(options.Spread, defaultSpread), margin, log)
 	if err != nil {
 		return err
 	}
@@ -137,7 +143,7 @@ func measure(ctx context.Context, nodes int, options Options, report *Report, lo
 
 	var floors, waves []wave
 
-	for range rounds(nodes) {
+	for range cmp.Or(options.Rounds, rounds(nodes)) {
 		for _, next := range []struct {
 			help help
 			to   *[]wave
