@@ -26,6 +26,7 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // A large cluster, half of whose nodes wait for their reboot.
@@ -179,17 +180,19 @@ func value(metric *dto.Metric) float64 {
 // NodeReboot, again and again, so that there is something to decide.
 type largeCluster struct{ version atomic.Int64 }
 
-// objects are those of a collection: how many, and one of them.
-var objects = map[string]struct {
+// collection is how many objects there are of a kind, and what one of them is like.
+type collection struct {
 	kind, version string
 	count         int
 	at            func(i int) map[string]any
-}{
+}
+
+var objects = map[string]collection{
 	"nodes":                {"NodeList", "v1", largeNodes, largeNode},
 	"pods":                 {"PodList", "v1", largeNodes * largePods, largePod},
 	"poddisruptionbudgets": {"PodDisruptionBudgetList", "policy/v1", largeBudgets, largeBudget},
 	"rebootbudgets":        {"RebootBudgetList", "reboot.rebound.dev/v1alpha1", 1, theRebootBudget},
-	"rebootpolicies":       {"RebootPolicyList", "reboot.rebound.dev/v1alpha1", 0, nil},
+	"rebootpolicies":       {"RebootPolicyList", "reboot.rebound.dev/v1alpha1", 1, thePolicy},
 	"nodereboots":          {"NodeRebootList", "reboot.rebound.dev/v1alpha1", largeNodes / 2, largeReboot},
 }
 
@@ -202,9 +205,6 @@ func (c *largeCluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.Method != http.MethodGet:
 		c.change(w, r)
-	case query.Get("sendInitialEvents") != "":
-		w.WriteHeader(http.StatusUnprocessableEntity)
-		reply(w, map[string]any{"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Invalid", "code": http.StatusUnprocessableEntity})
 	case query.Get("watch") != "":
 		c.watch(w, r)
 	case objects[path.Base(r.URL.Path)].kind != "":
@@ -233,6 +233,20 @@ func (c *largeCluster) change(w http.ResponseWriter, r *http.Request) {
 
 func (c *largeCluster) watch(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusOK)
+
+	name := path.Base(r.URL.Path)
+
+	// As Kubernetes does from 1.34 on, it streams what there is, and says where that ends.
+	if r.URL.Query().Get("sendInitialEvents") == "true" {
+		for i := range objects[name].count {
+			reply(w, map[string]any{"type": "ADDED", "object": ofKind(name, objects[name].at(i))})
+		}
+
+		reply(w, map[string]any{"type": "BOOKMARK", "object": ofKind(name, map[string]any{"metadata": map[string]any{
+			"resourceVersion": "1000000", "annotations": map[string]any{metav1.InitialEventsAnnotationKey: "true"},
+		}})})
+	}
+
 	http.NewResponseController(w).Flush() //nolint:errcheck // the client may have gone
 
 	ticker := time.NewTicker(100 * time.Millisecond)
@@ -245,15 +259,22 @@ func (c *largeCluster) watch(w http.ResponseWriter, r *http.Request) {
 		case <-ticker.C:
 		}
 
-		if path.Base(r.URL.Path) != "nodereboots" {
+		if name != "nodereboots" {
 			continue
 		}
 
-		object := largeReboot(0)
+		object := ofKind(name, largeReboot(0))
 		object["metadata"].(map[string]any)["resourceVersion"] = strconv.FormatInt(1_000_000+c.version.Add(1), 10) //nolint:forcetypeassert // made here
 		reply(w, map[string]any{"type": "MODIFIED", "object": object})
 		http.NewResponseController(w).Flush() //nolint:errcheck // the client may have gone
 	}
+}
+
+// ofKind says in the object what it is one of.
+func ofKind(name string, object map[string]any) map[string]any {
+	object["kind"], object["apiVersion"] = strings.TrimSuffix(objects[name].kind, "List"), objects[name].version
+
+	return object
 }
 
 // list sends a page of a list.
@@ -369,6 +390,10 @@ func largeBudget(i int) map[string]any {
 		// It allows nothing, so that every pod is looked at.
 		"status": map[string]any{"disruptionsAllowed": 0, "currentHealthy": 1, "desiredHealthy": 1, "expectedPods": 1},
 	}
+}
+
+func thePolicy(int) map[string]any {
+	return map[string]any{"metadata": metadata("", "all", nil), "spec": map[string]any{"nodeSelector": map[string]any{}}}
 }
 
 func theRebootBudget(int) map[string]any {

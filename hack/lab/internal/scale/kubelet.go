@@ -47,6 +47,12 @@ const (
 	noNetwork = "container runtime network not ready"
 )
 
+// statement is one thing that a kubelet says of a pod.
+type statement struct {
+	pod  types.UID
+	what string
+}
+
 // kubelet is the stand-in for one boot of one.
 type kubelet struct {
 	node   string
@@ -63,9 +69,8 @@ type kubelet struct {
 	// leaving is whether the kubelet is shutting down: it rejects what comes.
 	leaving bool
 
-	// seen are the pods that have been dealt with in this boot, by UID; used by one
-	// goroutine.
-	seen map[types.UID]bool
+	// told is what was said of which pod in this boot; used by one goroutine.
+	told map[statement]bool
 	// said is what the Node says.
 	said string
 	// unknown is whether a pod was not the node's yet, or not any more.
@@ -281,7 +286,7 @@ func (k *kubelet) syncPod(ctx context.Context, pod *corev1.Pod, leaving bool) er
 		return k.report(ctx, pod, "terminated", terminated(now, pod))
 	case leaving:
 		return k.report(ctx, pod, "rejected", rejected(now))
-	case pod.Status.Phase == corev1.PodPending && !k.seen[types.UID("running "+pod.UID)]:
+	case pod.Status.Phase == corev1.PodPending && !k.told[statement{pod.UID, "running"}]:
 		if err := k.report(ctx, pod, "starting", starting(now, pod)); err != nil {
 			return err
 		}
@@ -297,8 +302,8 @@ var errUnknown = errors.New("the pod is not the node's")
 // report writes a status of the pod once, as the kubelet does: it reads the pod
 // first.
 func (k *kubelet) report(ctx context.Context, pod *corev1.Pod, what string, status corev1.PodStatus) error {
-	key := types.UID(what + " " + string(pod.UID))
-	if k.seen[key] {
+	key := statement{pod.UID, what}
+	if k.told[key] {
 		return nil
 	}
 
@@ -323,7 +328,7 @@ func (k *kubelet) report(ctx context.Context, pod *corev1.Pod, what string, stat
 		return fmt.Errorf("failed to write status of pod %q: %w", pod.Name, err)
 	}
 
-	k.seen[key] = true
+	k.told[key] = true
 
 	return nil
 }
@@ -343,6 +348,6 @@ func (k *kubelet) finish(ctx context.Context, pod *corev1.Pod) error {
 func newKubelet(node, bootID string, client kubernetes.Interface, wanted int, log func(string, error)) *kubelet {
 	return &kubelet{
 		node: node, bootID: bootID, client: client, wanted: wanted, log: log,
-		changed: make(chan struct{}, 1), seen: map[types.UID]bool{},
+		changed: make(chan struct{}, 1), told: map[statement]bool{},
 	}
 }

@@ -6,6 +6,7 @@ package scale
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -130,9 +131,8 @@ func (f *fleet) watchBytes(ctx context.Context) (float64, error) {
 		case <-listed:
 		case <-ctx.Done():
 			cancel()
-			<-ended
 
-			return 0, ctx.Err()
+			return 0, errors.Join(context.Cause(ctx), <-ended)
 		}
 	}
 
