@@ -340,8 +340,8 @@ It writes scale.json and scale.html, and exits with 1 if a goal was missed:
   - no pod is deleted that was not Failed,
   - rebound health tells how all nodes are within one attempt.
 
-The machine should have nothing else to do. Two processors and 24 GiB of memory are
-enough for 1000 nodes.`,
+The machine should have nothing else to do: what else runs makes all times longer,
+and those with rebound more than the floor, since rebound asks for more.`,
 		Example: `  # All of it, reports in build/lab
   lab scale
 
