@@ -88,6 +88,13 @@ SEED ?= 0
 soak: lab-bin ## Let everything go wrong for a long time, by a seed (TIME=10m SEED=); writes build/lab
 	build/lab-bin/lab soak --time '$(TIME)' --seed '$(or $(SEED),0)' --out build/lab
 
+# The largest number of nodes that come back at once.
+NODES ?= 1000
+
+.PHONY: scale
+scale: lab-bin ## Bring many nodes back at once, and measure what rebound costs (NODES=1000); writes build/lab
+	build/lab-bin/lab scale --nodes '$(NODES)' --out build/lab
+
 .PHONY: up
 up: lab-bin ## Start a lab that stays up, for talosctl, kubectl and rebound (WORKERS=2 AGENTS=0 STOCK=0)
 	build/lab-bin/lab up --workers '$(WORKERS)' --agents '$(AGENTS)' --stock '$(STOCK)' --out build/lab/up

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -24,7 +25,18 @@ import (
 	"github.com/talos-rebound/rebound/internal/kube"
 )
 
-func main() { os.Exit(run()) }
+// gcPercent is how much garbage there may be for what is in use, in percent, unless the variable GOGC says otherwise. What is
+// in use are the caches: a pod is two kilobytes at least, because it is a whole Pod to Go. With Go's own 100 a cluster of
+// 100,000 pods takes 600 MiB, half of which is garbage.
+const gcPercent = 25
+
+func main() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+
+	os.Exit(run())
+}
 
 func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)

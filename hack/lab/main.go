@@ -7,7 +7,8 @@
 //
 // # The map, in reading order
 //
-//   - main: the commands demo, demo-reboots, faults, record, soak, up and reboot.
+//   - main: the commands demo, demo-reboots, faults, record, scale, soak, up and
+//     reboot.
 //   - lab: the lab as a library, which the tests use too. lab.go starts and
 //     closes it; control_plane.go and credentials.go are the control plane;
 //     node.go is a node and its reboots, with what a node says about itself in
@@ -41,6 +42,7 @@
 //     depends on can be slow, wrong or away, and its report.
 //   - internal/soak: everything at once for a long time, by a seed, with a verdict
 //     every minute.
+//   - internal/scale: many nodes with stand-ins for kubelets, which come back at once.
 //   - internal/playground: the lab that stays up, and orders for it.
 //   - internal/show: what those have in common.
 //   - internal/history: what a real DaemonSet controller and kubelet do around a
@@ -83,6 +85,7 @@ import (
 	"github.com/talos-rebound/rebound/hack/lab/internal/history"
 	"github.com/talos-rebound/rebound/hack/lab/internal/playground"
 	"github.com/talos-rebound/rebound/hack/lab/internal/rebootdemo"
+	"github.com/talos-rebound/rebound/hack/lab/internal/scale"
 	"github.com/talos-rebound/rebound/hack/lab/internal/soak"
 )
 
@@ -120,7 +123,7 @@ in one temporary folder, which is gone at the end, also after Ctrl-C.`,
 		SilenceErrors: true,
 	}
 
-	root.AddCommand(newDemoCommand(), newRebootDemoCommand(), newFaultsCommand(), newRecordCommand(), newSoakCommand(),
+	root.AddCommand(newDemoCommand(), newRebootDemoCommand(), newFaultsCommand(), newRecordCommand(), newSoakCommand(), newScaleCommand(),
 		newUpCommand(), newRebootCommand())
 
 	return root
@@ -311,6 +314,58 @@ Ctrl-C ends it with the verdict so far, and 1.`,
 	addReboundFlag(cmd, &options.Rebound)
 	addCoordinatorFlags(cmd, &options.Coordinator, &options.Manifests)
 	cmd.Flags().StringVar(&options.Out, "out", "build/lab", "folder for the report")
+
+	return cmd
+}
+
+func newScaleCommand() *cobra.Command {
+	var options scale.Options
+
+	cmd := &cobra.Command{
+		Use:   "scale",
+		Short: "Bring a thousand nodes back at once, and measure what rebound costs then",
+		Long: `Scale starts one real control plane and many nodes without containers: the real
+DaemonSet controller, the real Node authorizer, a client certificate for each
+node, and rebound's real controller on each with a connection of its own. Only the
+kubelets are stand-ins, which do what a real one was recorded to do.
+
+All nodes get a healthy kubelet within ten seconds, with five Failed pods each, for
+each of which the DaemonSet controller is in a back-off of a minute and more. That
+is measured with rebound, and with a plain client in place of it that sends the same
+deletes and nothing else: the floor. It is done with 10, 30, 100, 300 and 1000
+nodes, up to --nodes, each on a lab of its own. The largest number is also brought
+back by what people use without rebound: a sweep, a sweep every two minutes, the
+DaemonSet controller alone, and a restart of kube-controller-manager.
+
+It writes scale.json and scale.html, and exits with 1 if a goal was missed:
+
+  - the slowest hundredth of the nodes is whole within twice the floor,
+  - the requests that a node sends do not grow with the number of nodes,
+  - no request is told to come again later (429),
+  - no pod is deleted that was not Failed,
+  - rebound health tells how all nodes are within one attempt.
+
+The machine should have nothing else to do: what else runs makes all times longer,
+and those with rebound more than the floor, since rebound asks for more.`,
+		Example: `  # All of it, reports in build/lab
+  lab scale
+
+  # The curve up to a hundred nodes, and no peers
+  lab scale --nodes 100 --peers=false
+
+  # Thirty nodes alone
+  lab scale --nodes 30 --only --peers=false`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return scale.Run(cmd.Context(), options, cmd.OutOrStdout())
+		},
+	}
+
+	cmd.Flags().IntVar(&options.Nodes, "nodes", scale.DefaultNodes, "the largest number of nodes")
+	cmd.Flags().BoolVar(&options.Only, "only", false, "leave the smaller numbers of nodes out")
+	cmd.Flags().BoolVar(&options.Peers, "peers", true, "also bring the largest number back by what people use without rebound")
+	cmd.Flags().DurationVar(&options.Backoff, "backoff", scale.DefaultBackoff, "how long every back-off still lasts when the nodes come back")
+	cmd.Flags().StringVar(&options.Out, "out", "build/lab", "folder for the reports")
 
 	return cmd
 }

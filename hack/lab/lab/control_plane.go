@@ -29,6 +29,8 @@ const schedulerConfig = `apiVersion: kubescheduler.config.k8s.io/v1
 kind: KubeSchedulerConfiguration
 clientConnection:
   kubeconfig: %q
+  qps: %d
+  burst: %d
 leaderElection:
   leaderElect: false
 `

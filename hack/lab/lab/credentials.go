@@ -64,8 +64,8 @@ func (lab *Lab) writeCredentials(server string) error {
 		"serving.crt":         serving.CrtPEM,
 		"serving.key":         serving.KeyPEM,
 		"service-account.key": serviceAccount.KeyPEM,
-		"audit-policy.yaml":   []byte(auditPolicy),
-		"scheduler.yaml":      fmt.Appendf(nil, schedulerConfig, lab.path("scheduler.kubeconfig")),
+		"audit-policy.yaml":   []byte(lab.auditPolicy),
+		"scheduler.yaml":      fmt.Appendf(nil, schedulerConfig, lab.path("scheduler.kubeconfig"), lab.schedulerRate, 2*lab.schedulerRate),
 	} {
 		if err = os.WriteFile(lab.path(name), content, 0o600); err != nil {
 			return fmt.Errorf("failed to write %q: %w", name, err)

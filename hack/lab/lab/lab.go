@@ -41,18 +41,22 @@ import (
 // with the exception of Close and of two methods that concern one node or one
 // component.
 type Lab struct {
-	flags     map[component.Name][]string
-	folder    string
-	ports     loopback.Ports
-	authority authority
-	admin     *rest.Config
-	client    *kubernetes.Clientset
-	dynamic   *dynamic.DynamicClient
-	mapper    *restmapper.DeferredDiscoveryRESTMapper
-	reboots   rest.Interface
-	scheme    *runtime.Scheme
-	children  map[component.Name]*child
-	janitor   *component.Process
+	flags map[component.Name][]string
+	// auditPolicy is what the audit log keeps.
+	auditPolicy string
+	// schedulerRate is how many requests in a second the scheduler may send.
+	schedulerRate int
+	folder        string
+	ports         loopback.Ports
+	authority     authority
+	admin         *rest.Config
+	client        *kubernetes.Clientset
+	dynamic       *dynamic.DynamicClient
+	mapper        *restmapper.DeferredDiscoveryRESTMapper
+	reboots       rest.Interface
+	scheme        *runtime.Scheme
+	children      map[component.Name]*child
+	janitor       *component.Process
 	// etcd is the URL of etcd.
 	etcd     string
 	talosAPI *talosAPI
@@ -65,12 +69,27 @@ type Lab struct {
 	proxies      []*apiproxy.Proxy
 }
 
+// defaultSchedulerRate is the scheduler's own default.
+const defaultSchedulerRate = 50
+
 // Option changes how a lab is started.
 type Option func(*Lab)
 
 // WithFlags appends flags to the command line of a control plane component.
 func WithFlags(name component.Name, flags ...string) Option {
 	return func(lab *Lab) { lab.flags[name] = append(lab.flags[name], flags...) }
+}
+
+// WithAuditPolicy replaces what the audit log keeps. What judges deleted pods and
+// changed nodes needs the policy that there is without this option.
+func WithAuditPolicy(policy string) Option {
+	return func(lab *Lab) { lab.auditPolicy = policy }
+}
+
+// WithSchedulerRate sets how many requests in a second the scheduler may send, and
+// twice as many at once. It has no flag for that once it has a configuration file.
+func WithSchedulerRate(perSecond int) Option {
+	return func(lab *Lab) { lab.schedulerRate = perSecond }
 }
 
 // Start starts a control plane and returns when it can run DaemonSets. A lab
@@ -80,7 +99,10 @@ func WithFlags(name component.Name, flags ...string) Option {
 // Its state is in the system's folder for temporary files, the path of which
 // must be short: unix sockets lie deep inside.
 func Start(ctx context.Context, opts ...Option) (*Lab, error) {
-	lab := &Lab{nodes: map[string]*Node{}, flags: map[component.Name][]string{}}
+	lab := &Lab{
+		nodes: map[string]*Node{}, flags: map[component.Name][]string{},
+		auditPolicy: auditPolicy, schedulerRate: defaultSchedulerRate,
+	}
 
 	for _, opt := range opts {
 		opt(lab)

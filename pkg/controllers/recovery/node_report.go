@@ -19,8 +19,16 @@ import (
 	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
 )
 
-// reportInterval is the least time between two reports: what comes and goes within it is not written to the API server.
-const reportInterval = time.Second
+const (
+	// reportInterval is the least time between two reports: what comes and goes within it is not written to the API server.
+	reportInterval = time.Second
+
+	// detailInterval and detailLimit bound the same while the phase stays what it is, and only the words change. A recovery is
+	// slow when the API server is busy, as it is when many nodes come back at once: to tell of every step then, every second,
+	// would keep it so (hack/lab, internal/scale). A new phase does not wait for that.
+	detailInterval = 10 * time.Second
+	detailLimit    = time.Minute
+)
 
 // Reporter writes to the Node object what the recovery status says.
 type Reporter interface {
@@ -75,6 +83,9 @@ type reporting struct {
 
 	written specs.NodeReport
 	problem string
+	// detailDelay is the present time between two reports of one phase, detailsAt when the next of them may be written.
+	detailDelay time.Duration
+	detailsAt   time.Time
 }
 
 func (rep *reporting) run(ctx context.Context) error {
@@ -103,13 +114,16 @@ func (rep *reporting) run(ctx context.Context) error {
 			return err
 		}
 
-		switch {
+		switch wait := time.Until(rep.detailsAt); {
 		case rep.problem != "":
 			notBefore = time.Now().Add(delay.Step())
 			timer.Reset(time.Until(notBefore))
 		case wrote:
 			delay = newDelay()
 			notBefore = time.Now().Add(reportInterval)
+		case wait > 0:
+			// There may be words that have waited; if not, it finds nothing to do.
+			timer.Reset(wait)
 		}
 
 		rep.r.ResetRestartBackoff()
@@ -137,12 +151,18 @@ func (rep *reporting) report(ctx context.Context) (wrote bool, err error) {
 		return false, nil
 	}
 
+	samePhase := report.BootID == rep.written.BootID && report.Phase == rep.written.Phase
+	if samePhase && time.Now().Before(rep.detailsAt) {
+		return false, nil
+	}
+
 	problem := ""
 
 	if err = rep.send(ctx, spec.NodeName, report); err != nil {
 		problem = kube.Describe(err)
 	} else {
 		rep.written = report
+		rep.holdDetails(samePhase)
 	}
 
 	if problem != "" && problem != rep.problem {
@@ -152,6 +172,17 @@ func (rep *reporting) report(ctx context.Context) (wrote bool, err error) {
 	rep.problem = problem
 
 	return problem == "", nil
+}
+
+// holdDetails is called after a report: another one about the same phase waits longer than this one did.
+func (rep *reporting) holdDetails(samePhase bool) {
+	if samePhase {
+		rep.detailDelay = min(2*rep.detailDelay, detailLimit)
+	} else {
+		rep.detailDelay = detailInterval
+	}
+
+	rep.detailsAt = time.Now().Add(rep.detailDelay)
 }
 
 // send makes a connection for the one report: they are few, and the certificate may have been rotated since the last.

@@ -5,6 +5,7 @@
 package recovery_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -86,4 +87,38 @@ func TestAHostIsOneOfTwo(t *testing.T) {
 
 	_, err := recovery.Controllers(recovery.WithNodeReport("systemd"))
 	require.ErrorContains(t, err, `host "systemd" is neither "machined" nor "agent"`)
+}
+
+// A recovery is slow when the API server is busy. It must not be kept so by words about it.
+func TestWordsAboutOnePhaseAreReportedMoreAndMoreSeldom(t *testing.T) {
+	boot(t, func(m *machine) {
+		m.upWith("cilium", leftover)
+		after(2 * time.Second)
+
+		news := map[string]bool{}
+
+		for i := range 100 {
+			m.cluster.create(fmt.Sprintf("daemon-%d", i), leftover)
+			after(time.Second)
+			require.Equal(t, specs.PhaseRecovering, m.phase())
+
+			news[m.status().Message] = true
+		}
+
+		require.Greater(t, len(news), 50, "there was too little to tell")
+
+		recovering := 0
+
+		for _, report := range m.cluster.reports {
+			if report.Phase == specs.PhaseRecovering {
+				recovering++
+			}
+		}
+
+		assert.Equal(t, 4, recovering, "after 0, 10, 30 and 70 s")
+
+		// The last words are told though nothing follows them.
+		after(time.Minute)
+		assert.Equal(t, m.status().Message, m.cluster.reports[len(m.cluster.reports)-1].Message)
+	}, recovery.WithNodeReport(specs.HostMachined))
 }

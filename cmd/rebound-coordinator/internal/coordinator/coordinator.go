@@ -148,11 +148,14 @@ func checkObjects(ctx context.Context, config *rest.Config, scheme *runtime.Sche
 	return nil
 }
 
-// cacheOptions keeps the caches small: of a pod only what is looked at, and of everything else not who has set which field.
+// cacheOptions keeps the caches small: of a pod only what is looked at, of a node all but its images and volumes, and of
+// everything else not who has set which field.
 func cacheOptions() cache.Options {
 	return cache.Options{
 		DefaultTransform: cache.TransformStripManagedFields(),
-		ByObject:         map[client.Object]cache.ByObject{&corev1.Pod{}: {Transform: read.TrimPod}},
+		ByObject: map[client.Object]cache.ByObject{
+			&corev1.Pod{}: {Transform: read.TrimPod}, &corev1.Node{}: {Transform: read.TrimNode},
+		},
 	}
 }
 

@@ -84,6 +84,17 @@ func NodeFacts(object *corev1.Node) reboot.Node {
 	return node
 }
 
+// TrimNode takes of a node what nobody here looks at and is large: the images that it has, its volumes, and who has set which
+// field. It changes the object, which belongs to the cache that fills.
+func TrimNode(object any) (any, error) {
+	if node, ok := object.(*corev1.Node); ok {
+		node.ManagedFields = nil
+		node.Status.Images, node.Status.VolumesInUse, node.Status.VolumesAttached = nil, nil, nil
+	}
+
+	return object, nil
+}
+
 func leaving(object *corev1.Node) string {
 	if !object.DeletionTimestamp.IsZero() {
 		return "the Node is being deleted"

@@ -10,8 +10,10 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/cache"
 
 	"github.com/talos-rebound/rebound/cmd/rebound-coordinator/internal/read"
 	"github.com/talos-rebound/rebound/internal/reboot"
@@ -174,4 +176,41 @@ func TestNodeFacts(t *testing.T) {
 			assert.Equal(t, want, read.NodeFacts(&object))
 		})
 	}
+}
+
+func TestTrimNodeKeepsAllThatIsLookedAt(t *testing.T) {
+	t.Parallel()
+
+	node := &corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: "node-a", ResourceVersion: "7", Labels: map[string]string{"node-role.kubernetes.io/control-plane": ""},
+			Annotations:   map[string]string{v1alpha1.CordonAnnotation: "mark"},
+			ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "kubelet"}},
+		},
+		Spec: corev1.NodeSpec{Unschedulable: true, Taints: []corev1.Taint{{Key: "karpenter.sh/disrupted"}}},
+		Status: corev1.NodeStatus{
+			NodeInfo:   corev1.NodeSystemInfo{BootID: "boot-1", OSImage: "Talos (v1.13.9)"},
+			Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}},
+			Addresses:  []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "10.6.0.2"}},
+			Images:     []corev1.ContainerImage{{Names: []string{"large"}}},
+		},
+	}
+	before := node.DeepCopy()
+
+	trimmed, err := read.TrimNode(node)
+	require.NoError(t, err)
+
+	kept, _ := trimmed.(*corev1.Node)
+	assert.Equal(t, read.NodeFacts(before), read.NodeFacts(kept))
+	assert.Equal(t, before.Labels, kept.Labels)
+	assert.Equal(t, before.Annotations, kept.Annotations)
+	assert.Equal(t, before.Status.Addresses, kept.Status.Addresses)
+	assert.Equal(t, before.ResourceVersion, kept.ResourceVersion)
+	assert.Empty(t, kept.ManagedFields)
+	assert.Empty(t, kept.Status.Images)
+
+	gone := cache.DeletedFinalStateUnknown{Key: "node-a"}
+	trimmed, err = read.TrimNode(gone)
+	require.NoError(t, err)
+	assert.Equal(t, gone, trimmed)
 }

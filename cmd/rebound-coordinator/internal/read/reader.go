@@ -7,6 +7,7 @@ package read
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -174,7 +175,7 @@ func nodesWithPods(facts *reboot.Facts) (busy, etcd sets.Set[string]) {
 
 // readPods reads the pods of the nodes that have something to do, and those of etcd.
 func (r *Reader) readPods(ctx context.Context, snapshot *Snapshot, policies map[string]selectors, busy, etcd sets.Set[string]) error {
-	budgets := &podBudgets{client: r.Client, byNamespace: map[string][]podBudget{}, facts: map[string]reboot.PodBudget{}}
+	budgets := &podBudgets{client: r.Client, byNamespace: map[string][]podBudget{}, byLabels: map[labelled][]string{}, facts: map[string]reboot.PodBudget{}}
 	snapshot.Facts.PodBudgets = budgets.facts
 	snapshot.Facts.Pods = make(map[string][]reboot.Pod, len(busy))
 
@@ -233,8 +234,14 @@ func podsOf(ctx context.Context, objects []corev1.Pod, selector labels.Selector,
 type podBudgets struct {
 	client      client.Reader
 	byNamespace map[string][]podBudget
-	facts       map[string]reboot.PodBudget
+	// byLabels are those that select pods with such labels in such a namespace: most pods share both with many others, and
+	// a large namespace has hundreds of budgets to compare each with.
+	byLabels map[labelled][]string
+	facts    map[string]reboot.PodBudget
 }
+
+// labelled is what a budget looks at.
+type labelled struct{ namespace, labels string }
 
 type podBudget struct {
 	id       string
@@ -260,7 +267,12 @@ func (b *podBudgets) of(ctx context.Context, pod *corev1.Pod) ([]string, error) 
 		b.byNamespace[pod.Namespace] = budgets
 	}
 
-	var found []string
+	key := labelled{pod.Namespace, labels.Set(pod.Labels).String()}
+
+	found, known := b.byLabels[key]
+	if known {
+		return found, nil
+	}
 
 	for _, budget := range budgets {
 		if budget.selector.Matches(labels.Set(pod.Labels)) {
@@ -268,5 +280,7 @@ func (b *podBudgets) of(ctx context.Context, pod *corev1.Pod) ([]string, error) 
 		}
 	}
 
-	return found, nil
+	b.byLabels[key] = slices.Clip(found)
+
+	return b.byLabels[key], nil
 }

@@ -557,3 +557,24 @@ func TestRebootFacts(t *testing.T) {
 		})
 	}
 }
+
+func TestPodsWithOtherLabelsOrNamespacesAreComparedAnew(t *testing.T) {
+	t.Parallel()
+
+	web, db := map[string]string{"app": "web"}, map[string]string{"app": "db"}
+
+	snapshot := mustRead(t,
+		newPodBudget("shop", "web", selecting("web")), newPodBudget("shop", "db", selecting("db")),
+		newNode("a"), newReboot("a", v1alpha1.PhasePending),
+		newPod("a", "shop", "web-0", web), newPod("a", "shop", "web-1", web), newPod("a", "shop", "db-0", db),
+		newPod("a", "bank", "web-0", web))
+
+	found := map[string][]string{}
+	for _, pod := range snapshot.Facts.Pods["a"] {
+		found[pod.Namespace+"/"+pod.Name] = pod.Budgets
+	}
+
+	assert.Equal(t, map[string][]string{
+		"shop/web-0": {"shop/web"}, "shop/web-1": {"shop/web"}, "shop/db-0": {"shop/db"}, "bank/web-0": nil,
+	}, found)
+}

@@ -1,0 +1,39 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package scale
+
+import "time"
+
+// What the tests look into.
+var (
+	Percentile = percentile
+	Exponent   = exponent
+	Durations  = durations
+	Rounds     = rounds
+	Client     = client
+)
+
+// Point is a point of a curve.
+func Point(x, y float64) PointT { return point{x, y} }
+
+// Backoffs are the DaemonSet controller's.
+type Backoffs struct{ *backoffs }
+
+// NewBackoffs returns those of a controller that has just started.
+func NewBackoffs() Backoffs { return Backoffs{newBackoffs()} }
+
+// Deleted and Holds are about the pod of a DaemonSet on a node.
+func (b Backoffs) Deleted(node string, when time.Time) { b.deleted(place{node, "cni"}, when) }
+
+// Holds says whether it will not be deleted then.
+func (b Backoffs) Holds(node string, when time.Time) bool { return b.holds(place{node, "cni"}, when) }
+
+// Peer is a wave of so many nodes without rebound, of which some were whole.
+func NewPeer(nodes int, took ...time.Duration) Peer {
+	return newPeer(wave{help: "a sweep", nodes: nodes, took: took})
+}
+
+// PointT is what Point returns.
+type PointT = point
