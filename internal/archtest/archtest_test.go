@@ -172,7 +172,7 @@ var guards = []guard{
 		},
 		refused: []string{
 			"hack/lab/up.go:1: imports " + modulePath + `/cmd/rebound/options against the arrows, which lead to ["internal/cli" ` +
-				`"internal/ctest" "internal/talosapi" "pkg/apis"]; move what it needs there, or let its caller pass it in`,
+				`"internal/ctest" "internal/reboot" "internal/talosapi" "pkg/apis"]; move what it needs there, or let its caller pass it in`,
 			"internal has no place in the arrows",
 			"internal/agent/agent.go:1: imports " + health + " against the arrows",
 			"internal/cli/nodes.go:1: imports " + modulePath + "/internal/ctest against the arrows",

@@ -71,7 +71,7 @@ var arrows = map[string][]string{
 	// Nothing that is shipped may need these.
 	"internal/archtest": nil,
 	"internal/ctest":    {"internal/talosapi", "pkg/apis", "pkg/check", "pkg/controllers"},
-	"hack/lab":          {"internal/cli", "internal/ctest", "internal/talosapi", "pkg/apis"},
+	"hack/lab":          {"internal/cli", "internal/ctest", "internal/reboot", "internal/talosapi", "pkg/apis"},
 	"hack/mutants":      nil,
 	"hack/release":      nil,
 
