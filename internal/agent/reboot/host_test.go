@@ -44,14 +44,16 @@ type host struct {
 	status  reboot.Status
 
 	// node is the Node, and news what the watch is told of. Without a watch only the first look tells anything.
-	node      *metav1.PartialObjectMetadata
-	version   int
-	news      chan *metav1.PartialObjectMetadata
-	deaf      bool
-	connects  int
-	open      int
-	reports   []v1alpha1.AgentReport
-	writeErr  error
+	node     *metav1.PartialObjectMetadata
+	version  int
+	news     chan *metav1.PartialObjectMetadata
+	deaf     bool
+	connects int
+	open     int
+	reports  []v1alpha1.AgentReport
+	writeErr error
+	// answers is how long the answer to a report takes that was carried out.
+	answers   time.Duration
 	rebootErr error
 	checkErr  error
 	// reboots are when the machine was asked to reboot.
@@ -234,6 +236,13 @@ func (c *connection) WatchNode(ctx context.Context, _ string, changed func(*meta
 
 // AnnotateNode implements reboot.Connection.
 func (c *connection) AnnotateNode(_ context.Context, _, name, value string) (*metav1.PartialObjectMetadata, error) {
+	node, err := c.report(name, value)
+	time.Sleep(c.answers)
+
+	return node, err
+}
+
+func (c *connection) report(name, value string) (*metav1.PartialObjectMetadata, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 

@@ -230,6 +230,18 @@ func TestAGrantIsSeenWithoutAWatch(t *testing.T) {
 	})
 }
 
+// TestAnAnswerDoesNotHideAGrantThatCameAfterIt has the watch tell of a grant while the answer to a report is under way.
+func TestAnAnswerDoesNotHideAGrantThatCameAfterIt(t *testing.T) {
+	run(t, func(h *host) {
+		h.annotates("theirs", "1")
+		require.Len(h, h.reports, 1)
+
+		h.grants(grant.String())
+		h.after(2 * time.Second)
+		assert.Len(h, h.reboots, 1)
+	}, func(h *host) { h.answers = time.Second })
+}
+
 // TestAnOlderNodeIsTakenAfterARestore holds that versions that go back do not hide a grant.
 func TestAnOlderNodeIsTakenAfterARestore(t *testing.T) {
 	run(t, func(h *host) {

@@ -223,8 +223,14 @@ func (n *run) send(ctx context.Context, report v1alpha1.AgentReport) error {
 		return err
 	}
 
-	// There may be a grant in it that the watch has not told of.
-	n.update(func() { n.node, n.written = node, node.ResourceVersion })
+	n.update(func() {
+		n.written = node.ResourceVersion
+
+		// There may be a grant in it that the watch has not told of, or the watch has told of one that came after it.
+		if n.node == nil || !isOlder(node, n.node.ResourceVersion) {
+			n.node = node
+		}
+	})
 
 	return nil
 }
@@ -323,13 +329,14 @@ func (n *run) connect(ctx context.Context) error {
 
 // isNews tells whether a Node is not older than the one with the last report.
 func (n *run) isNews(node *metav1.PartialObjectMetadata) bool {
-	if node == nil || n.written == "" {
-		return true
-	}
+	return node == nil || n.written == "" || !isOlder(node, n.written)
+}
 
-	order, err := resourceversion.CompareResourceVersion(node.ResourceVersion, n.written)
+// isOlder tells whether a Node is older than a version. One that cannot be compared is not.
+func isOlder(node *metav1.PartialObjectMetadata, than string) bool {
+	order, err := resourceversion.CompareResourceVersion(node.ResourceVersion, than)
 
-	return err != nil || order >= 0
+	return err == nil && order < 0
 }
 
 func text(err error) string {

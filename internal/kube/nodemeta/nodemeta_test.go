@@ -107,7 +107,7 @@ func TestAWatchThatIsDeafDoesNotLast(t *testing.T) {
 
 	api := ctest.NewNodeAPI(t, node)
 	client := open(t, api)
-	client.SetWatchTime(time.Millisecond, time.Millisecond)
+	client.SetWatchTime(100*time.Millisecond, time.Second)
 
 	seen, ended := follow(t.Context(), client)
 	assert.Nil(t, <-seen)

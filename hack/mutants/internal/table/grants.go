@@ -123,6 +123,11 @@ func agent() []mutation.Row {
 			Test: "TestADryRunDoesNothingButSayWhatItWould",
 		},
 		{
+			Name: "agent/late-answer", Rule: "The answer to a report hides no grant that came after it.",
+			File: "internal/agent/reboot/run.go", Old: `n.node == nil || !isOlder(node, n.node.ResourceVersion)`, New: `true`,
+			Test: "TestAnAnswerDoesNotHideAGrantThatCameAfterIt",
+		},
+		{
 			Name: "agent/reported-in-this-boot", Rule: "What an agent has said in another boot says nothing.",
 			File: "internal/reboot/wish.go", Old: `return n.BootID != "" && n.Agent.BootID == n.BootID`, New: `return n.BootID != "" && n.Agent.BootID != ""`,
 			Test: "TestAReboot/waits for an agent that has reported in another boot",
