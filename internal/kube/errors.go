@@ -89,13 +89,17 @@ var unstable = []struct {
 	{regexp.MustCompile(` - error from a previous attempt: .*`), ""},
 }
 
-// maxWords bounds what is shown of an error, in bytes.
-const maxWords = 1024
+const (
+	// maxWords bounds what is shown of an error, in bytes.
+	maxWords = 1024
+	// maxRead bounds what is looked at for that. What is left out of it comes on top of what is shown.
+	maxRead = 8 * maxWords
+)
 
 // Describe words an error for a status: on one line that a terminal can show, bounded, without the credentials of a URL, and
 // the same for as long as the cause is the same.
 func Describe(err error) string {
-	text := strings.Join(strings.Fields(err.Error()), " ")
+	text := strings.Join(strings.Fields(specs.Printable(err.Error(), maxRead)), " ")
 
 	for _, part := range unstable {
 		text = part.pattern.ReplaceAllString(text, part.stable)

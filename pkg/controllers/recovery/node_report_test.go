@@ -6,6 +6,7 @@ package recovery_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -107,9 +108,13 @@ func TestWordsAboutOnePhaseAreReportedMoreAndMoreSeldom(t *testing.T) {
 
 		require.Greater(t, len(news), 50, "there was too little to tell")
 
+		var reports []specs.NodeReport
+
+		m.cluster.set(func() { reports = slices.Clone(m.cluster.reports) })
+
 		recovering := 0
 
-		for _, report := range m.cluster.reports {
+		for _, report := range reports {
 			if report.Phase == specs.PhaseRecovering {
 				recovering++
 			}

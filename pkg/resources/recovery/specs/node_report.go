@@ -119,6 +119,11 @@ var credentials = regexp.MustCompile(`(://)[^/\s"]*@`)
 // character, such as the escapes and the marks of direction that steer a terminal, and without the user and the password of a
 // URL. What is printable already stays as it is.
 func Printable(text string, limit int) string {
+	isCut := len(text) > readFactor*limit
+	if isCut {
+		text = text[:readFactor*limit]
+	}
+
 	text = strings.Map(func(r rune) rune {
 		switch {
 		case r == utf8.RuneError:
@@ -130,20 +135,38 @@ func Printable(text string, limit int) string {
 		}
 	}, text)
 
+	if isCut {
+		text = withoutLastURL(text)
+	}
+
 	if strings.ContainsRune(text, '@') {
 		text = credentials.ReplaceAllString(text, "$1")
 	}
 
-	if len(text) <= limit {
+	if len(text) <= limit && !isCut {
 		return text
 	}
 
 	const more = "…"
 
-	cut := limit - len(more)
-	for !utf8.RuneStart(text[cut]) {
+	cut := min(limit-len(more), len(text))
+	for cut < len(text) && !utf8.RuneStart(text[cut]) {
 		cut--
 	}
 
 	return text[:cut] + more
+}
+
+// readFactor bounds what Printable looks at, in limits: of a mebibyte the rest is not worth its time.
+const readFactor = 4
+
+// withoutLastURL leaves out a URL at the end of a text that was cut: the credentials in it may have no end.
+func withoutLastURL(text string) string {
+	word := strings.LastIndexByte(text, ' ') + 1
+
+	if url := strings.Index(text[word:], "://"); url >= 0 {
+		return text[:word+url]
+	}
+
+	return text
 }

@@ -32,6 +32,8 @@ func TestWhatIsPrintedCannotSteerATerminal(t *testing.T) {
 		`Get "http://a:b@c": EOF`:       `Get "http://c": EOF`,
 		"socks5://a:b@c@d https://e/@f": "socks5://d https://e/@f",
 		strings.Repeat("世", 100):        strings.Repeat("世", 20) + "…",
+
+		strings.Repeat("\xff", 236) + "at https://a:" + strings.Repeat("b", 100) + "@c": "at https…",
 	} {
 		assert.Equal(t, want, specs.Printable(text, 64), "%q", text)
 	}
