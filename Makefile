@@ -16,9 +16,11 @@ TOOL := go tool -modfile='$(CURDIR)/hack/tools/go.mod'
 MODULES := . $(patsubst %/go.mod,%,$(wildcard cmd/*/go.mod hack/*/go.mod))
 CODE := $(filter-out hack/tools,$(MODULES))
 
-# How the tests of a module run. The lab starts processes and keeps real time, so it runs without the race detector.
+# How the tests of a module run. The lab starts processes and keeps real time, so it runs without the race detector; so do the
+# programs of Kubernetes, which would have to be built a second time for it.
 HOW = -race -timeout 10m
 HOW-hack/lab = -timeout 40m
+HOW-hack/kubernetes = -timeout 20m
 
 # What go.mod would say with the modules of other versions: of Talos for the root module, of Kubernetes for its programs.
 # MODULE is the folder of the module that a modfile is of.
