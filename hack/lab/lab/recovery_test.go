@@ -205,6 +205,7 @@ func TestFailedPodIsReplacedWhileTheDaemonSetControllerBacksOff(t *testing.T) {
 			FinishedAt:   record.FinishedAt,
 
 			FailedPodCreatedAt: was.CreationTimestamp.UTC(),
+			BootedAt:           status.BootedAt,
 		}, record)
 
 		assertEvent(t, node, daemonSet, was)
