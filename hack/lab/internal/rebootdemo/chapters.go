@@ -67,15 +67,5 @@ func tellOne(ctx context.Context, title string, system system, limits limits, w 
 
 // write writes every form of the report to the folder.
 func (report *Report) write(folder string) error {
-	text, err := report.JSON()
-	if err != nil {
-		return err
-	}
-
-	page, err := report.Page()
-	if err != nil {
-		return err
-	}
-
-	return show.WriteReports(folder, map[string][]byte{jsonFile: text, htmlFile: page})
+	return show.WriteReport(folder, report, jsonFile, htmlFile)
 }

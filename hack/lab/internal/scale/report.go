@@ -299,17 +299,7 @@ func (report *Report) JSON() ([]byte, error) {
 
 // write writes every form of the report to the folder.
 func (report *Report) write(folder string) error {
-	text, err := report.JSON()
-	if err != nil {
-		return err
-	}
-
-	page, err := report.Page()
-	if err != nil {
-		return err
-	}
-
-	return show.WriteReports(folder, map[string][]byte{jsonFile: text, htmlFile: page})
+	return show.WriteReport(folder, report, jsonFile, htmlFile)
 }
 
 // WriteTable writes the report for a terminal.

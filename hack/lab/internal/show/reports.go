@@ -43,6 +43,27 @@ func WriteReports(folder string, files map[string][]byte) error {
 	return nil
 }
 
+// Report is one that scripts and people read.
+type Report interface {
+	JSON() ([]byte, error)
+	Page() ([]byte, error)
+}
+
+// WriteReport writes both forms of a report to the folder, under these names.
+func WriteReport(folder string, report Report, jsonFile, htmlFile string) error {
+	text, err := report.JSON()
+	if err != nil {
+		return err
+	}
+
+	page, err := report.Page()
+	if err != nil {
+		return err
+	}
+
+	return WriteReports(folder, map[string][]byte{jsonFile: text, htmlFile: page})
+}
+
 // KubernetesVersion is the version of Kubernetes that labs run.
 func KubernetesVersion() string {
 	path, err := component.Kubernetes()
