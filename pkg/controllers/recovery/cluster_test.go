@@ -35,6 +35,8 @@ type cluster struct {
 	shuttingDown bool
 	reportedAt   time.Time
 	nodeReads    int
+	// reading is how long the answer takes, once the Node was looked at.
+	reading time.Duration
 	// reports are those that were written to the Node.
 	reports  []specs.NodeReport
 	pods     map[string]core.Pod
@@ -212,18 +214,25 @@ func (c *connection) check() error {
 	}
 }
 
-func (c *connection) Node(context.Context, string) (core.Node, error) {
+func (c *connection) Node(ctx context.Context, _ string) (core.Node, error) {
 	c.panicIn("Node")
+
+	node, reading, err := c.look()
+
+	return node, cmp.Or(takes(reading)(ctx, core.Pod{}), err)
+}
+
+func (c *connection) look() (core.Node, time.Duration, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 
 	if c.nodeGone {
-		return core.Node{}, apierrors.NewNotFound(schema.GroupResource{Resource: "nodes"}, nodeName)
+		return core.Node{}, 0, apierrors.NewNotFound(schema.GroupResource{Resource: "nodes"}, nodeName)
 	}
 
 	c.nodeReads++
 
-	return core.Node{BootID: c.bootID, ShuttingDown: c.shuttingDown, ReportedAt: c.reportedAt}, c.check()
+	return core.Node{BootID: c.bootID, ShuttingDown: c.shuttingDown, ReportedAt: c.reportedAt}, c.reading, c.check()
 }
 
 func (c *connection) WatchPods(ctx context.Context, node string, changed func([]core.Pod)) error {

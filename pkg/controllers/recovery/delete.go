@@ -143,7 +143,7 @@ func (s *session) deleteOnce(ctx context.Context, connection *connected, pod rec
 
 	// Whatever keeps the Node from being read, a new connection looks into it and reports it. Its words must not be taken
 	// for those about the pod: a Node that is gone is no pod that is gone.
-	node, err := connection.Node(ctx, s.key.node)
+	node, err := connection.look(ctx, s.key.node)
 	if err != nil {
 		connection.interrupt(err)
 

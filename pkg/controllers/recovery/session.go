@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/sync/singleflight"
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/talos-rebound/rebound/internal/kube"
@@ -70,6 +71,16 @@ type connected struct {
 
 	ctx       context.Context
 	interrupt context.CancelCauseFunc
+	looks     singleflight.Group
+}
+
+// look reads the Node for a delete. Those that are due at the same time share one answer: it is as fresh for each of them
+// as one of its own would be, since all are sent when it has come. Nobody gets an answer that came before it asked.
+func (c *connected) look(ctx context.Context, name string) (recovery.Node, error) {
+	answer, err, _ := c.looks.Do(name, func() (any, error) { return c.Node(ctx, name) })
+	node, _ := answer.(recovery.Node)
+
+	return node, err
 }
 
 // startSession starts a session that lasts until stop.

@@ -7,9 +7,11 @@ package recovery_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
+	"github.com/siderolabs/talos/pkg/machinery/resources/runtime"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -44,6 +46,46 @@ func TestTheKubeletIsAskedBeforeEveryDelete(t *testing.T) {
 
 		assert.Len(t, m.cluster.deleted(), 1, "the shutdown was cancelled")
 		assert.Equal(t, 1, m.cluster.connections(), "and the connection was good all the time")
+	})
+}
+
+// When a thousand nodes come back at once, each look counts. An answer that was there before a delete was due counts for
+// nothing.
+func TestDeletesThatAreDueTogetherShareOneLook(t *testing.T) {
+	boot(t, func(m *machine) {
+		m.cluster.reading = 10 * time.Millisecond
+		m.cluster.onDelete = takes(time.Second)
+
+		for i := range 5 {
+			m.cluster.create(fmt.Sprintf("daemon-%d", i), leftover)
+		}
+
+		m.up()
+		after(20 * time.Millisecond)
+		require.Equal(t, 2, m.cluster.nodeReads, "one to see the kubelet register, one for four deletes")
+
+		after(time.Minute)
+		assert.Len(t, m.cluster.deleted(), 5)
+		assert.Equal(t, 3, m.cluster.nodeReads, "the fifth was due a second later")
+	})
+}
+
+func TestNoDeleteThatSharesALookPassesAShutdown(t *testing.T) {
+	boot(t, func(m *machine) {
+		m.cluster.create("cilium", leftover)
+		m.cluster.create("proxy", leftover)
+		m.stage(runtime.MachineStageBooting)
+		m.nodename(nodeName, false)
+		m.kubeconfig("first")
+		m.lifecycle()
+		m.cluster.reading = time.Second
+		m.kubelet(true)
+		after(500 * time.Millisecond)
+		m.cluster.set(func() { m.cluster.shuttingDown = true })
+		after(time.Minute)
+
+		assert.Empty(t, m.cluster.deleted())
+		assert.Equal(t, specs.PhaseWaiting, m.phase())
 	})
 }
 
