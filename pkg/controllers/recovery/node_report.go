@@ -25,8 +25,9 @@ const (
 
 	// detailInterval and detailLimit bound the same while the phase stays what it is, and only the words change. A recovery is
 	// slow when the API server is busy, as it is when many nodes come back at once: to tell of every step then, every second,
-	// would keep it so (hack/lab, internal/scale). A new phase does not wait for that.
-	detailInterval = 10 * time.Second
+	// would keep it so (hack/lab, internal/scale). A new phase does not wait for that, and a recovery that nothing holds up is
+	// over before: it takes its settle time of 12 s and the seconds in which pods start.
+	detailInterval = 20 * time.Second
 	detailLimit    = time.Minute
 )
 
