@@ -8,24 +8,67 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"github.com/talos-rebound/rebound/internal/recovery"
+	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
 )
 
-// BenchmarkPlanOfAFullNode decides about 110 pods, the kubelet's default limit, of which every tenth is a leftover.
-func BenchmarkPlanOfAFullNode(b *testing.B) {
+// everyLeftover is how many pods of a node there are to one that a reboot has left.
+const everyLeftover = 10
+
+// BenchmarkPlan decides about a node with so many pods, each of another DaemonSet, of which every tenth is a leftover. 110
+// is the kubelet's default limit. So many other DaemonSets have come back in this boot before.
+func BenchmarkPlan(b *testing.B) {
+	for _, pods := range []int{1, 10, 110, 500} {
+		for _, earlier := range []int{0, 10, 100} {
+			b.Run(fmt.Sprintf("pods=%d/earlier=%d", pods, earlier), func(b *testing.B) {
+				f := fullNode(pods, earlier)
+				require.Len(b, deletes(recovery.Plan(f, now)), leftoversOf(pods))
+
+				for b.Loop() {
+					recovery.Plan(f, now)
+				}
+			})
+		}
+	}
+}
+
+// What one pod more, or one record more, costs is the same on a full node as on an empty one.
+func TestPlanTakesMemoryInProportionToItsFacts(t *testing.T) {
+	cost := func(pods, earlier int) float64 {
+		f := fullNode(pods, earlier)
+
+		return testing.AllocsPerRun(20, func() { recovery.Plan(f, now) })
+	}
+
+	assert.LessOrEqual(t, cost(500, 0), 6*cost(100, 0), "five times the pods")
+	assert.LessOrEqual(t, cost(10, 100)-cost(10, 0), 10*100.0, "each record")
+	assert.LessOrEqual(t, cost(500, 0), 10*500.0, "each pod")
+}
+
+func leftoversOf(pods int) int { return (pods + everyLeftover - 1) / everyLeftover }
+
+func fullNode(pods, earlier int) recovery.Facts {
 	f := facts()
 
-	for i := range 110 {
+	for i := range pods {
 		f.Link.Pods = append(f.Link.Pods, podOf(fmt.Sprintf("ds-%d", i), fmt.Sprintf("pod-%d", i), because("NodeShutdown"), func(p *recovery.Pod) {
-			p.Failed = i%10 == 0
+			p.Failed, p.Ready = i%everyLeftover == 0, i%everyLeftover != 0
 		}))
 	}
 
-	if n := len(deletes(recovery.Plan(f, now))); n != 11 {
-		b.Fatalf("%d deletes, not 11", n)
+	f.DaemonSets = map[string]specs.DaemonSetRecovery{}
+
+	for i := range earlier {
+		pod := podOf(fmt.Sprintf("earlier-%d", i), fmt.Sprintf("earlier-pod-%d", i), func(p *recovery.Pod) { p.Failed, p.Ready = false, true })
+		f.Link.Pods = append(f.Link.Pods, pod)
+		f.DaemonSets[pod.DaemonSetID()] = specs.DaemonSetRecovery{
+			UID: pod.Owner.UID, FailedPod: "gone", FailedPodUID: "uid-gone", Phase: specs.DaemonSetPhaseRecovered,
+			Attempts: 1, Deleted: 1, AttemptedAt: booted, DeletedAt: booted, FinishedAt: booted, Replacement: pod.Name,
+		}
 	}
 
-	for b.Loop() {
-		recovery.Plan(f, now)
-	}
+	return f
 }
