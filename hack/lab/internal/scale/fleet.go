@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -71,6 +72,9 @@ type fleet struct {
 	observer *observer
 	backoffs *backoffs
 	audit    *lab.AuditFollower
+	// unplaced are deletes whose pod the observer has not seen yet: the log may be
+	// ahead of its watch.
+	unplaced []lab.AuditRecord
 	meter    *meter
 	errors   atomic.Int64
 	// up is whether the nodes are on.
@@ -252,13 +256,20 @@ func (f *fleet) requests() ([]lab.AuditRecord, error) {
 		return nil, err
 	}
 
-	for _, record := range records {
-		if !record.DeletesPod() || client(record) != daemonSetController {
-			continue
-		}
+	deletes := slices.Clone(f.unplaced)
+	f.unplaced = nil
 
+	for _, record := range records {
+		if record.DeletesPod() && client(record) == daemonSetController {
+			deletes = append(deletes, record)
+		}
+	}
+
+	for _, record := range deletes {
 		if at, ok := f.observer.placeOf(record.Name); ok {
 			f.backoffs.deleted(at, record.Time)
+		} else {
+			f.unplaced = append(f.unplaced, record)
 		}
 	}
 

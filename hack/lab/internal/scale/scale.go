@@ -81,13 +81,15 @@ func Run(ctx context.Context, options Options, w io.Writer) error {
 	report := newReport()
 
 	for _, nodes := range options.sizes() {
-		if err := measure(ctx, nodes, options, report, log); err != nil {
-			return err
+		measured := measure(ctx, nodes, options, report, log)
+
+		// What was measured until now is there if what follows fails.
+		if len(report.Runs) > 0 {
+			measured = errors.Join(measured, report.write(options.Out))
 		}
 
-		// What was measured until now is there if a larger number fails.
-		if err := report.write(options.Out); err != nil {
-			return err
+		if measured != nil {
+			return measured
 		}
 	}
 
