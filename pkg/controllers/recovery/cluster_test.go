@@ -64,11 +64,14 @@ type cluster struct {
 	recording time.Duration
 	// panics names the call that panics, once.
 	panics string
+	// calls counts the calls by name.
+	calls map[string]int
 }
 
-// panicIn panics if that is what is asked for.
-func (c *cluster) panicIn(call string) {
+// enter counts the call, and panics if that is what is asked for.
+func (c *cluster) enter(call string) {
 	c.mu.Lock()
+	c.calls[call]++
 	due := c.panics == call
 
 	if due {
@@ -83,7 +86,7 @@ func (c *cluster) panicIn(call string) {
 }
 
 func newCluster() *cluster {
-	return &cluster{bootID: bootID, pods: map[string]core.Pod{}, changed: make(chan struct{}), replaces: true}
+	return &cluster{bootID: bootID, pods: map[string]core.Pod{}, changed: make(chan struct{}), replaces: true, calls: map[string]int{}}
 }
 
 // set changes the cluster and tells the watches.
@@ -98,7 +101,7 @@ func (c *cluster) set(change func()) {
 
 // connect is what the controller gets its connections from.
 func (c *cluster) connect(string) (recovery.Connection, error) {
-	c.panicIn("connect")
+	c.enter("connect")
 	c.mu.Lock()
 	defer c.mu.Unlock()
 
@@ -215,7 +218,7 @@ func (c *connection) check() error {
 }
 
 func (c *connection) Node(ctx context.Context, _ string) (core.Node, error) {
-	c.panicIn("Node")
+	c.enter("Node")
 
 	node, reading, err := c.look()
 
@@ -236,7 +239,7 @@ func (c *connection) look() (core.Node, time.Duration, error) {
 }
 
 func (c *connection) WatchPods(ctx context.Context, node string, changed func([]core.Pod)) error {
-	c.panicIn("WatchPods")
+	c.enter("WatchPods")
 	c.set(func() { c.watching++ })
 	defer c.set(func() { c.watching-- })
 
@@ -262,7 +265,7 @@ func (c *connection) WatchPods(ctx context.Context, node string, changed func([]
 }
 
 func (c *connection) DeletePod(ctx context.Context, pod core.Pod) error {
-	c.panicIn("DeletePod")
+	c.enter("DeletePod")
 	c.mu.Lock()
 	c.tried++
 	onDelete, err := c.onDelete, c.check()
@@ -298,7 +301,7 @@ func (c *connection) DeletePod(ctx context.Context, pod core.Pod) error {
 }
 
 func (c *connection) RecordDeletion(ctx context.Context, pod core.Pod, reason string, _ time.Time) error {
-	c.panicIn("RecordDeletion")
+	c.enter("RecordDeletion")
 
 	if err := takes(c.recording)(ctx, pod); err != nil {
 		return err
@@ -313,7 +316,7 @@ func (c *connection) RecordDeletion(ctx context.Context, pod core.Pod, reason st
 }
 
 func (c *connection) ReportRecovery(_ context.Context, _ string, report specs.NodeReport, _ time.Time) error {
-	c.panicIn("ReportRecovery")
+	c.enter("ReportRecovery")
 	c.mu.Lock()
 	defer c.mu.Unlock()
 
@@ -326,7 +329,7 @@ func (c *connection) ReportRecovery(_ context.Context, _ string, report specs.No
 	return nil
 }
 
-func (c *connection) Close() { c.panicIn("Close") }
+func (c *connection) Close() { c.enter("Close") }
 
 // takes is an onDelete that takes its time.
 func takes(d time.Duration) func(context.Context, core.Pod) error {

@@ -32,7 +32,7 @@ type machine struct {
 }
 
 // startMachine boots machined as far as a kubelet that is up and not yet healthy.
-func startMachine(ctx context.Context, n *node) (*machine, error) {
+func startMachine(ctx context.Context, n *node, options ...recovery.Option) (*machine, error) {
 	st, err := host.NewState(ctx, recoveryres.ResourceDefinitions()...)
 	if err != nil {
 		return nil, err
@@ -40,12 +40,12 @@ func startMachine(ctx context.Context, n *node) (*machine, error) {
 
 	booted := n.booted
 
-	controllers, err := recovery.Controllers(
+	controllers, err := recovery.Controllers(append([]recovery.Option{
 		recovery.WithClientConfig(func() (*rest.Config, error) { return n.config(lab.ReboundUserAgent), nil }),
 		recovery.WithBootIDPath(n.bootIDPath),
 		recovery.WithBootTime(func() (time.Time, error) { return booted, nil }),
 		recovery.WithNodeReport(specs.HostMachined),
-	)
+	}, options...)...)
 	if err != nil {
 		return nil, err
 	}

@@ -12,10 +12,12 @@ import (
 
 	"github.com/talos-rebound/rebound/hack/lab/component"
 	"github.com/talos-rebound/rebound/hack/lab/internal/labtest"
+	"github.com/talos-rebound/rebound/hack/lab/internal/scale"
 )
 
 func TestMain(m *testing.M) {
 	component.RunIfAsked()
+	scale.RunClientIfAsked()
 	labtest.RequireKubernetes(filepath.Join("..", "..", "..", ".."))
 	goleak.VerifyTestMain(m)
 }
