@@ -87,6 +87,8 @@ func TestARecoveredNodeAsksForNothing(t *testing.T) {
 		after(time.Minute)
 		require.Equal(t, specs.PhaseRecovered, m.phase())
 
+		assert.Zero(t, m.cluster.watches())
+
 		calls := map[string]int{}
 		m.callsSince(calls)
 

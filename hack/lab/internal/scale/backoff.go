@@ -18,7 +18,7 @@ const (
 )
 
 // backoffs are what the DaemonSet controller keeps in its memory: the same code
-// that it has, fed with the deletes that it has sent.
+// that it has, fed with what it says that it has raised.
 type backoffs struct {
 	clock *clocktesting.FakeClock
 	real  *flowcontrol.Backoff
@@ -30,11 +30,11 @@ func newBackoffs() *backoffs {
 	return &backoffs{clock: clock, real: flowcontrol.NewFakeBackOff(backoffInitial, backoffLimit, clock)}
 }
 
-// deleted enters that the controller has deleted a Failed pod. Deletes are entered
-// in the order of their times.
-func (b *backoffs) deleted(at place, when time.Time) {
-	b.clock.SetTime(when)
-	b.real.Next(at.key(), when)
+// raise enters that the controller has raised a back-off. Those of one place are
+// entered in the order of their times.
+func (b *backoffs) raise(one raise) {
+	b.clock.SetTime(one.when)
+	b.real.Next(one.at.key(), one.when)
 }
 
 // holds says whether the controller will not yet delete a Failed pod at that time.

@@ -10,7 +10,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"slices"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,9 +26,6 @@ import (
 const (
 	// namespace is where the DaemonSets are that a node cannot do without.
 	namespace = metav1.NamespaceSystem
-
-	// daemonSetController is the name of the controller's service account.
-	daemonSetController = "daemon-set-controller"
 
 	// settleLimit bounds the time in which all back-offs get long.
 	settleLimit = 30 * time.Minute
@@ -71,10 +68,8 @@ type fleet struct {
 	nodes    []*node
 	observer *observer
 	backoffs *backoffs
+	raises   *raises
 	audit    *lab.AuditFollower
-	// unplaced are deletes whose pod the observer has not seen yet: the log may be
-	// ahead of its watch.
-	unplaced []lab.AuditRecord
 	meter    *meter
 	errors   atomic.Int64
 	// up is whether the nodes are on.
@@ -104,7 +99,8 @@ func startFleet(ctx context.Context, nodes, daemonSets int, spread, margin time.
 
 	f := &fleet{
 		cluster: cluster, daemonSets: daemonSets, spread: spread, margin: margin, say: say,
-		observer: newObserver(daemonSets), backoffs: newBackoffs(), audit: cluster.FollowAudit(), meter: &meter{},
+		observer: newObserver(daemonSets), backoffs: newBackoffs(),
+		raises: &raises{path: filepath.Join(cluster.Folder(), "log", string(component.ControllerManager)+".log")}, audit: cluster.FollowAudit(), meter: &meter{},
 	}
 
 	ctx, cancel := context.WithCancel(ctx)
@@ -204,7 +200,7 @@ func (f *fleet) settle(ctx context.Context) error {
 	defer ticker.Stop()
 
 	for {
-		if _, err := f.requests(); err != nil {
+		if err := f.enterRaises(); err != nil {
 			return err
 		}
 
@@ -218,6 +214,20 @@ func (f *fleet) settle(ctx context.Context) error {
 		case <-ticker.C:
 		}
 	}
+}
+
+// enterRaises enters what the DaemonSet controller has done to its back-offs.
+func (f *fleet) enterRaises() error {
+	found, err := f.raises.next()
+	if err != nil {
+		return err
+	}
+
+	for _, one := range found {
+		f.backoffs.raise(one)
+	}
+
+	return nil
 }
 
 func (f *fleet) heldBack() bool {
@@ -246,34 +256,6 @@ func (f *fleet) leastBackoff() time.Duration {
 	}
 
 	return least
-}
-
-// requests returns what was asked of the API server since it was called last, and
-// enters what the DaemonSet controller has deleted.
-func (f *fleet) requests() ([]lab.AuditRecord, error) {
-	records, err := f.audit.Next()
-	if err != nil {
-		return nil, err
-	}
-
-	deletes := slices.Clone(f.unplaced)
-	f.unplaced = nil
-
-	for _, record := range records {
-		if record.DeletesPod() && client(record) == daemonSetController {
-			deletes = append(deletes, record)
-		}
-	}
-
-	for _, record := range deletes {
-		if at, ok := f.observer.placeOf(record.Name); ok {
-			f.backoffs.deleted(at, record.Time)
-		} else {
-			f.unplaced = append(f.unplaced, record)
-		}
-	}
-
-	return records, nil
 }
 
 // offsets are when the nodes are healthy within the spread. They are the same in

@@ -34,9 +34,7 @@ type place struct{ node, daemonSet string }
 type observer struct {
 	daemonSets int
 
-	mu sync.Mutex
-	// places are those of every pod that ever was, by name.
-	places map[string]place
+	mu     sync.Mutex
 	ready  map[place]pod
 	failed map[place]pod
 	// everFailed are the names of all pods that were ever Failed.
@@ -48,7 +46,7 @@ type observer struct {
 
 func newObserver(daemonSets int) *observer {
 	return &observer{
-		daemonSets: daemonSets, places: map[string]place{}, ready: map[place]pod{}, failed: map[place]pod{},
+		daemonSets: daemonSets, ready: map[place]pod{}, failed: map[place]pod{},
 		everFailed: map[string]bool{}, whole: map[string]time.Time{}, changed: make(chan struct{}),
 	}
 }
@@ -89,8 +87,6 @@ func (o *observer) see(object any, deleted bool) {
 
 	o.mu.Lock()
 	defer o.mu.Unlock()
-
-	o.places[this.name] = at
 
 	if failed {
 		o.everFailed[this.name] = true
@@ -168,16 +164,6 @@ func (o *observer) await(ctx context.Context, nodes int) error {
 		case <-changed:
 		}
 	}
-}
-
-// placeOf returns where a pod was.
-func (o *observer) placeOf(pod string) (place, bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-
-	at, ok := o.places[pod]
-
-	return at, ok
 }
 
 // failedPods returns the pods that are Failed.

@@ -39,7 +39,7 @@ type wave struct {
 
 // reboot brings the nodes, which are off, back with some help, and measures.
 func (f *fleet) reboot(ctx context.Context, h help) (wave, error) {
-	if _, err := f.requests(); err != nil {
+	if _, err := f.audit.Next(); err != nil {
 		return wave{}, err
 	}
 
@@ -76,7 +76,7 @@ func (f *fleet) reboot(ctx context.Context, h help) (wave, error) {
 		return wave{}, err
 	}
 
-	records, err := f.requests()
+	records, err := f.audit.Next()
 	if err != nil {
 		return wave{}, err
 	}

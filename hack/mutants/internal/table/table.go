@@ -3,7 +3,8 @@
 // file, You can obtain one at http://mozilla.org/MPL/2.0/.
 
 // Package table has the rules that must hold, each with a change that breaks it and the test that fails then. The sections are
-// those of design.md, about recovery, of coordinator.md, about reboots, and a command that is about neither.
+// those of design.md, about recovery, of coordinator.md, about reboots, a command that is about neither, and what all of it
+// may cost.
 //
 // A row is out of date as soon as its text is not in its file any more, or its test is called something else: the tests of
 // this package say so. Then the rule has moved, and its row moves along. A rule that is new gets a row; if no test fails, it
@@ -23,6 +24,7 @@ const (
 	sectionResources = "design.md §6"
 	sectionReboots   = "coordinator.md §5"
 	sectionBackoff   = "rebound backoff"
+	sectionCosts     = "costs"
 )
 
 // Rows returns the table.
@@ -33,6 +35,7 @@ func Rows() []mutation.Row {
 		in(sectionResources, resources(), memory(), events()),
 		in(sectionReboots, slots(), leaders(), cordons(), grants(), agent(), talos(), gates(), quorum(), queue(), evictions(), force()),
 		in(sectionBackoff, clearing(), resetting(), restarting()),
+		in(sectionCosts, costs()),
 	)
 }
 

@@ -1,0 +1,39 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at http://mozilla.org/MPL/2.0/.
+
+package table
+
+import "github.com/talos-rebound/rebound/hack/mutants/internal/mutation"
+
+// costs is what the API server is spared.
+func costs() []mutation.Row {
+	const (
+		nodeReport = "pkg/controllers/recovery/node_report.go"
+		deletes    = "pkg/controllers/recovery/delete.go"
+		plan       = "internal/recovery/plan.go"
+	)
+
+	return []mutation.Row{
+		{
+			Name: "costs/look", Rule: "Deletes that are due together share one look at the Node.",
+			File: deletes, Old: `connection.look(ctx, s.key.node)`, New: `connection.Node(ctx, s.key.node)`,
+			Test: "TestDeletesThatAreDueTogetherShareOneLook",
+		},
+		{
+			Name: "costs/quick", Rule: "A recovery that nothing holds up is told in three reports.",
+			File: nodeReport, Old: `detailInterval = 20 * time.Second`, New: `detailInterval = 5 * time.Second`,
+			Test: "TestAQuickRecoveryIsToldInThreeReports",
+		},
+		{
+			Name: "costs/words", Rule: "Words about one phase are reported more and more seldom.",
+			File: nodeReport, Old: `min(2*rep.detailDelay, detailLimit)`, New: `detailInterval`,
+			Test: "TestWordsAboutOnePhaseAreReportedMoreAndMoreSeldom",
+		},
+		{
+			Name: "costs/rest", Rule: "A node that has recovered has no connection.",
+			File: plan, Old: `return Decision{Connect: p.hasMoreToHear(records),`, New: `return Decision{Connect: true,`,
+			Test: "TestARecoveredNodeAsksForNothing",
+		},
+	}
+}
