@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/siderolabs/talos/pkg/machinery/resources/runtime"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -94,6 +95,8 @@ func TestARecoveredNodeAsksForNothing(t *testing.T) {
 
 		after(24 * time.Hour)
 		m.cluster.create("cilium", func(pod *core.Pod) { pod.Failed = true })
+		m.stage(runtime.MachineStageRunning)
+		m.kubeconfig("second")
 		after(24 * time.Hour)
 		assert.Empty(t, m.callsSince(calls))
 	})

@@ -33,7 +33,7 @@ func costs() []mutation.Row {
 		{
 			Name: "costs/rest", Rule: "A node that has recovered has no connection.",
 			File: plan, Old: `return Decision{Connect: p.hasMoreToHear(records),`, New: `return Decision{Connect: true,`,
-			Test: "TestARecoveredNodeAsksForNothing",
+			Folder: "pkg/controllers/recovery", Test: "TestARecoveredNodeAsksForNothing",
 		},
 	}
 }
