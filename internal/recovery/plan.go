@@ -181,7 +181,8 @@ func (p *planner) hasComeBack(records map[string]specs.DaemonSetRecovery) bool {
 
 // planDaemonSets gives every pod its verdict and brings the records up to date.
 func (p *planner) planDaemonSets(records map[string]specs.DaemonSetRecovery) []Verdict {
-	pods := slices.SortedFunc(slices.Values(p.facts.Link.Pods), func(a, b Pod) int {
+	pods := slices.Clone(p.facts.Link.Pods)
+	slices.SortFunc(pods, func(a, b Pod) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name), cmp.Compare(a.UID, b.UID))
 	})
 

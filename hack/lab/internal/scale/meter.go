@@ -85,6 +85,10 @@ func (t *meteredTransport) RoundTrip(request *http.Request) (*http.Response, err
 	return response, err
 }
 
+// WrappedRoundTripper implements net.RoundTripperWrapper of k8s.io/apimachinery, by
+// which the transport below is found when its connections are to be closed.
+func (t *meteredTransport) WrappedRoundTripper() http.RoundTripper { return t.next }
+
 type meteredBody struct {
 	io.ReadCloser
 
