@@ -37,7 +37,8 @@ type cluster struct {
 	nodeReads    int
 	// reading is how long the answer takes, once the Node was looked at.
 	reading time.Duration
-	// reports are those that were written to the Node.
+	// reports are those that were written to the Node, reporting is how long it takes to write one.
+	reporting time.Duration
 	reports  []specs.NodeReport
 	pods     map[string]core.Pod
 	changed  chan struct{}
@@ -315,8 +316,13 @@ func (c *connection) RecordDeletion(ctx context.Context, pod core.Pod, reason st
 	return nil
 }
 
-func (c *connection) ReportRecovery(_ context.Context, _ string, report specs.NodeReport, _ time.Time) error {
+func (c *connection) ReportRecovery(ctx context.Context, _ string, report specs.NodeReport, _ time.Time) error {
 	c.enter("ReportRecovery")
+
+	if err := takes(c.reporting)(ctx, core.Pod{}); err != nil {
+		return err
+	}
+
 	c.mu.Lock()
 	defer c.mu.Unlock()
 

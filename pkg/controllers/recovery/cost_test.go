@@ -6,7 +6,6 @@ package recovery_test
 
 import (
 	"fmt"
-	"maps"
 	"testing"
 	"time"
 
@@ -15,23 +14,17 @@ import (
 	"github.com/stretchr/testify/require"
 
 	core "github.com/talos-rebound/rebound/internal/recovery"
+	"github.com/talos-rebound/rebound/pkg/controllers/recovery"
 	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
 )
 
-// callsSince returns what was asked of the cluster since the last time.
-func (m *machine) callsSince(before map[string]int) map[string]int {
+// takeCalls returns what was asked of the cluster since the last time.
+func (m *machine) takeCalls() map[string]int {
 	m.cluster.mu.Lock()
 	defer m.cluster.mu.Unlock()
 
-	calls := map[string]int{}
-
-	for call, n := range m.cluster.calls {
-		if n > before[call] {
-			calls[call] = n - before[call]
-		}
-	}
-
-	maps.Copy(before, m.cluster.calls)
+	calls := m.cluster.calls
+	m.cluster.calls = map[string]int{}
 
 	return calls
 }
@@ -44,11 +37,9 @@ func TestARecoveryCostsTheSameWhateverCameBefore(t *testing.T) {
 	)
 
 	boot(t, func(m *machine) {
-		before := map[string]int{}
-
 		m.up()
 		m.recovers()
-		m.callsSince(before)
+		m.takeCalls()
 
 		for i := range recoveries {
 			m.kubeletStops()
@@ -69,7 +60,7 @@ func TestARecoveryCostsTheSameWhateverCameBefore(t *testing.T) {
 
 			m.recovers()
 
-			calls := m.callsSince(before)
+			calls := m.takeCalls()
 			assert.Equal(t, 1, calls["connect"])
 			assert.Equal(t, 1, calls["WatchPods"])
 			assert.Equal(t, daemonSets, calls["DeletePod"])
@@ -90,14 +81,12 @@ func TestARecoveredNodeAsksForNothing(t *testing.T) {
 
 		assert.Zero(t, m.cluster.watches())
 
-		calls := map[string]int{}
-		m.callsSince(calls)
-
+		m.takeCalls()
 		after(24 * time.Hour)
 		m.cluster.create("cilium", func(pod *core.Pod) { pod.Failed = true })
 		m.stage(runtime.MachineStageRunning)
 		m.kubeconfig("second")
 		after(24 * time.Hour)
-		assert.Empty(t, m.callsSince(calls))
-	})
+		assert.Empty(t, m.takeCalls())
+	}, recovery.WithNodeReport(specs.HostMachined))
 }

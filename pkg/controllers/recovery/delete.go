@@ -45,9 +45,11 @@ func (s *session) delete(verdict recovery.Verdict) {
 	}
 
 	s.inFlight[pod.UID] = true
+	looks := s.looksTaken
 
 	s.work.Go(func() {
-		result, err := s.tryDelete(connection, pod)
+		result, err := s.tryDelete(connection, pod, looks)
+		ended := s.config.now()
 
 		if result == recovery.ResultDeleted {
 			s.logger.Info("deleted Failed DaemonSet pod",
@@ -63,7 +65,7 @@ func (s *session) delete(verdict recovery.Verdict) {
 
 		if result == recovery.ResultDeleted {
 			// The pod is gone whether or not the event gets through.
-			if err := s.recordDeletion(connection, pod, verdict.Reason); err != nil {
+			if err := s.recordDeletion(connection, pod, verdict.Reason, ended); err != nil {
 				s.logger.Debug("failed to record the delete of a pod", zap.String("pod", pod.Name), zap.String("problem", kube.Describe(err)))
 			}
 		}
@@ -73,15 +75,23 @@ func (s *session) delete(verdict recovery.Verdict) {
 	})
 }
 
-func (s *session) recordDeletion(connection *connected, pod recovery.Pod, reason string) (err error) {
+// recordDeletion leaves the event of a delete, when those of others are left: nobody waits for it, and deletes go ahead.
+func (s *session) recordDeletion(connection *connected, pod recovery.Pod, reason string, at time.Time) (err error) {
 	defer recoverTo(&err, s.logger)
 
-	return connection.RecordDeletion(connection.ctx, pod, reason, s.config.now())
+	select {
+	case s.recording <- struct{}{}:
+		defer func() { <-s.recording }()
+	case <-connection.ctx.Done():
+		return context.Cause(connection.ctx)
+	}
+
+	return connection.RecordDeletion(connection.ctx, pod, reason, at)
 }
 
 // tryDelete deletes the pod, again and again for a while if need be. The error is that of the last try; nil if there was
-// none.
-func (s *session) tryDelete(connection *connected, pod recovery.Pod) (result recovery.Result, err error) {
+// none. looks is how many looks had begun when the pod was seen to be Failed.
+func (s *session) tryDelete(connection *connected, pod recovery.Pod, looks int) (result recovery.Result, err error) {
 	defer func() {
 		if err != nil && result == recovery.ResultDeleted { // a panic
 			result = recovery.ResultFailed
@@ -102,7 +112,8 @@ func (s *session) tryDelete(connection *connected, pod recovery.Pod) (result rec
 	_ = retry.Exponential(retryTime, retry.WithUnits(retryInterval), retry.WithJitter(retryJitter)).
 		RetryWithContext(connection.ctx, func(context.Context) error {
 			// Not the context that the time for new tries ends: a try that a webhook holds up would never be answered.
-			last = s.deleteOnce(connection.ctx, connection, pod) //nolint:contextcheck // as it says above
+			last = s.deleteOnce(connection.ctx, connection, pod, looks) //nolint:contextcheck // as it says above
+			looks = connection.looks.count()
 
 			if isFinal(last) {
 				return last
@@ -136,14 +147,18 @@ func isFinal(err error) bool {
 }
 
 // deleteOnce checks the whole gate once more, Talos' part and the API server's, and deletes the pod.
-func (s *session) deleteOnce(ctx context.Context, connection *connected, pod recovery.Pod) error {
+func (s *session) deleteOnce(ctx context.Context, connection *connected, pod recovery.Pod, looks int) error {
 	if !s.mayDelete(ctx) {
 		return errGateClosed
 	}
 
 	// Whatever keeps the Node from being read, a new connection looks into it and reports it. Its words must not be taken
 	// for those about the pod: a Node that is gone is no pod that is gone.
-	node, err := connection.look(ctx, s.key.node)
+	node, err := connection.looks.after(looks, func() (_ recovery.Node, err error) {
+		defer recoverTo(&err, s.logger)
+
+		return connection.Node(ctx, s.key.node)
+	})
 	if err != nil {
 		connection.interrupt(err)
 

@@ -25,10 +25,12 @@ const (
 
 	// detailInterval and detailLimit bound the same while the phase stays what it is, and only the words change. A recovery is
 	// slow when the API server is busy, as it is when many nodes come back at once: to tell of every step then, every second,
-	// would keep it so (hack/lab, internal/scale). A new phase does not wait for that, and a recovery that nothing holds up is
-	// over before: it takes its settle time of 12 s and the seconds in which pods start.
+	// would keep it so (hack/lab, internal/scale). So a report that took long is followed by none for detailFactor times as
+	// long. A new phase does not wait for that, and a recovery that nothing holds up is over before: it takes its settle time
+	// of 12 s and the seconds in which pods start.
 	detailInterval = 20 * time.Second
-	detailLimit    = time.Minute
+	detailFactor   = 100
+	detailLimit    = 5 * time.Minute
 )
 
 // Reporter writes to the Node object what the recovery status says.
@@ -158,12 +160,13 @@ func (rep *reporting) report(ctx context.Context) (wrote bool, err error) {
 	}
 
 	problem := ""
+	began := time.Now()
 
 	if err = rep.send(ctx, spec.NodeName, report); err != nil {
 		problem = kube.Describe(err)
 	} else {
 		rep.written = report
-		rep.holdDetails(samePhase)
+		rep.holdDetails(samePhase, time.Since(began))
 	}
 
 	if problem != "" && problem != rep.problem {
@@ -175,14 +178,14 @@ func (rep *reporting) report(ctx context.Context) (wrote bool, err error) {
 	return problem == "", nil
 }
 
-// holdDetails is called after a report: another one about the same phase waits longer than this one did.
-func (rep *reporting) holdDetails(samePhase bool) {
+// holdDetails is called after a report, which took some time: another one about the same phase waits longer than this one did.
+func (rep *reporting) holdDetails(samePhase bool, took time.Duration) {
+	next := detailInterval
 	if samePhase {
-		rep.detailDelay = min(2*rep.detailDelay, detailLimit)
-	} else {
-		rep.detailDelay = detailInterval
+		next = 2 * rep.detailDelay
 	}
 
+	rep.detailDelay = min(max(next, detailFactor*took), detailLimit)
 	rep.detailsAt = time.Now().Add(rep.detailDelay)
 }
 

@@ -152,3 +152,26 @@ func TestWordsAboutOnePhaseAreReportedMoreAndMoreSeldom(t *testing.T) {
 		assert.Equal(t, m.status().Message, m.cluster.reports[len(m.cluster.reports)-1].Message)
 	}, recovery.WithNodeReport(specs.HostMachined))
 }
+
+func TestAReportThatTookLongIsFollowedByFewer(t *testing.T) {
+	boot(t, func(m *machine) {
+		m.cluster.reporting = 2 * time.Second
+
+		m.upWith("cilium", leftover)
+		after(3 * time.Second)
+
+		for i := range 100 {
+			m.cluster.create(fmt.Sprintf("daemon-%d", i), leftover)
+			after(time.Second)
+		}
+
+		m.cluster.mu.Lock()
+		reports := len(m.cluster.reports)
+		m.cluster.mu.Unlock()
+
+		assert.LessOrEqual(t, reports, 2, "an API server that takes two seconds for a report is asked for no other one so soon")
+
+		after(4 * time.Minute)
+		assert.Equal(t, m.status().Message, m.cluster.reports[len(m.cluster.reports)-1].Message)
+	}, recovery.WithNodeReport(specs.HostMachined))
+}

@@ -63,7 +63,7 @@ func WithRejectionCap(limit int) Option {
 	return func(c *config) { c.settings.RejectionCap = limit }
 }
 
-// WithSettleTime sets how long nothing may be Failed or missing before the node counts as recovered. The default is 10 s;
+// WithSettleTime sets how long nothing may be Failed or missing before the node counts as recovered. The default is 12 s;
 // zero means at once. With less than the default, a pod that the kubelet rejects as it starts can be missed, because the
 // kubelet may tell so only ten seconds after its start.
 func WithSettleTime(d time.Duration) Option {

@@ -9,11 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"sync"
 	"time"
 
 	"go.uber.org/zap"
-	"golang.org/x/sync/singleflight"
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/talos-rebound/rebound/internal/kube"
@@ -28,6 +28,11 @@ const (
 
 	// nodeInterval is the least time between two looks at the Node object that the decision asks for.
 	nodeInterval = 4 * time.Second
+
+	// An API server that takes busyTime for the first answer has too much to do, as when many nodes come back at once. Then the
+	// nodes go on at different times, within as many times that as busySpread says.
+	busyTime   = 250 * time.Millisecond
+	busySpread = 10
 
 	// steadyTime is how long a connection must have lasted to be followed by another one at once.
 	steadyTime = 30 * time.Second
@@ -53,6 +58,8 @@ type session struct {
 	cancel context.CancelFunc
 	work   sync.WaitGroup
 	slots  chan struct{}
+	// recording has room for one: events are left one after the other.
+	recording chan struct{}
 
 	mu   sync.Mutex
 	link recovery.Link
@@ -63,6 +70,8 @@ type session struct {
 	nodeReadAt time.Time
 	inFlight   map[string]bool
 	outcomes   []recovery.Outcome
+	// looksTaken is how many looks for deletes the current connection had begun when take was called last.
+	looksTaken int
 }
 
 // connected is one connection of a session. Its context ends when the connection breaks.
@@ -71,16 +80,7 @@ type connected struct {
 
 	ctx       context.Context
 	interrupt context.CancelCauseFunc
-	looks     singleflight.Group
-}
-
-// look reads the Node for a delete. Those that are due at the same time share one answer: it is as fresh for each of them
-// as one of its own would be, since all are sent when it has come. Nobody gets an answer that came before it asked.
-func (c *connected) look(ctx context.Context, name string) (recovery.Node, error) {
-	answer, err, _ := c.looks.Do(name, func() (any, error) { return c.Node(ctx, name) })
-	node, _ := answer.(recovery.Node)
-
-	return node, err
+	looks     looks
 }
 
 // startSession starts a session that lasts until stop.
@@ -97,6 +97,7 @@ func startSession(
 		mayDelete: mayDelete,
 		cancel:    cancel,
 		slots:     make(chan struct{}, parallelDeletes),
+		recording: make(chan struct{}, 1),
 		inFlight:  map[string]bool{},
 	}
 
@@ -120,7 +121,11 @@ func (s *session) take(booted time.Time) (recovery.Link, []recovery.Outcome, map
 	defer s.mu.Unlock()
 
 	outcomes := s.outcomes
-	s.outcomes = nil
+	s.outcomes, s.looksTaken = nil, 0
+
+	if s.current != nil {
+		s.looksTaken = s.current.looks.count()
+	}
 
 	link := s.link
 	if !link.SyncedAt.IsZero() && !s.syncedBoot.IsZero() && !booted.IsZero() {
@@ -231,6 +236,8 @@ func (s *session) awaitRegistration(ctx context.Context, observer Observer) erro
 	delay := newDelay()
 
 	for {
+		asked := time.Now()
+
 		node, err := observer.Node(ctx, s.key.node)
 		if err != nil {
 			return err
@@ -239,6 +246,10 @@ func (s *session) awaitRegistration(ctx context.Context, observer Observer) erro
 		if obstacle, _ := s.nodeObstacle(node); obstacle == recovery.ObstacleNone {
 			// An error of the connection before stays until the pods are known; else it would come and go with every try.
 			s.update(func() { s.link.Node = node })
+
+			if took := time.Since(asked); took >= busyTime && !sleep(ctx, rand.N(busySpread*took)) { //nolint:gosec // it is no secret
+				return context.Cause(ctx)
+			}
 
 			return nil
 		}

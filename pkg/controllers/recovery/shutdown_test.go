@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/siderolabs/talos/pkg/machinery/resources/runtime"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -70,22 +69,72 @@ func TestDeletesThatAreDueTogetherShareOneLook(t *testing.T) {
 	})
 }
 
-func TestNoDeleteThatSharesALookPassesAShutdown(t *testing.T) {
+// The look for the first pod is under way when the shutdown begins that costs the second one its life.
+func TestALookThatBeganBeforeThePodFailedIsNotShared(t *testing.T) {
 	boot(t, func(m *machine) {
+		m.up()
+		after(time.Second)
+
+		m.cluster.set(func() { m.cluster.reading = time.Second })
 		m.cluster.create("cilium", leftover)
-		m.cluster.create("proxy", leftover)
-		m.stage(runtime.MachineStageBooting)
-		m.nodename(nodeName, false)
-		m.kubeconfig("first")
-		m.lifecycle()
-		m.cluster.reading = time.Second
-		m.kubelet(true)
-		after(500 * time.Millisecond)
+		after(300 * time.Millisecond)
 		m.cluster.set(func() { m.cluster.shuttingDown = true })
+		after(200 * time.Millisecond)
+
+		second := m.cluster.create("proxy", leftover)
 		after(time.Minute)
 
-		assert.Empty(t, m.cluster.deleted())
+		assert.NotContains(t, m.cluster.deleted(), second.Name)
+		assert.Len(t, m.cluster.deleted(), 1, "what the first one is told was true when it was asked")
 		assert.Equal(t, specs.PhaseWaiting, m.phase())
+	})
+}
+
+// The first try fails. A look for another pod is under way when the shutdown begins, and the second try comes after that.
+func TestARetryLooksAnew(t *testing.T) {
+	boot(t, func(m *machine) {
+		m.up()
+		after(time.Second)
+
+		m.cluster.set(func() { m.cluster.reading = time.Second })
+		first := m.cluster.create("cilium", leftover)
+		m.cluster.onDelete = func(_ context.Context, pod core.Pod) error {
+			if pod.UID == first.UID && m.cluster.tries() == 1 {
+				time.Sleep(500 * time.Millisecond)
+
+				return errors.New("etcdserver: request timed out")
+			}
+
+			return nil
+		}
+
+		after(1200 * time.Millisecond)
+		require.Equal(t, 1, m.cluster.tries())
+		m.cluster.create("proxy", leftover)
+		after(100 * time.Millisecond)
+		m.cluster.set(func() { m.cluster.shuttingDown = true })
+
+		after(time.Minute)
+		assert.NotContains(t, m.cluster.deleted(), first.Name)
+		assert.Equal(t, specs.PhaseWaiting, m.phase())
+	})
+}
+
+func TestAPanicInALookSaysNothingAboutThePod(t *testing.T) {
+	boot(t, func(m *machine) {
+		m.up()
+		after(time.Second)
+		m.cluster.set(func() { m.cluster.panics = "Node" })
+
+		m.cluster.create("cilium", leftover)
+		after(100 * time.Millisecond)
+		assert.Empty(t, m.cluster.deleted())
+		assert.Empty(t, m.daemonSet("cilium").LastError)
+		assert.Equal(t, "panic: Node", m.status().Message)
+
+		after(5 * time.Second)
+		assert.Len(t, m.cluster.deleted(), 1)
+		assert.Equal(t, 2, m.cluster.connections())
 	})
 }
 

@@ -21,6 +21,8 @@ type Traffic struct {
 	Verb   string `json:"verb"`
 	// Requests are those in the audit log.
 	Requests int `json:"requests"`
+	// Throttled are those of them that were told to come again later.
+	Throttled int `json:"throttled,omitempty"`
 	// Bytes are those of the bodies, in both directions; zero for clients that are
 	// not of this process.
 	Bytes int64 `json:"bytes"`
@@ -156,7 +158,12 @@ func traffic(records []lab.AuditRecord, bytes map[source]int64) []Traffic {
 	}
 
 	for _, record := range records {
-		entry(source{client(record), record.Verb}).Requests++
+		row := entry(source{client(record), record.Verb})
+		row.Requests++
+
+		if record.Code == http.StatusTooManyRequests {
+			row.Throttled++
+		}
 	}
 
 	for from, n := range bytes {
@@ -189,13 +196,10 @@ func requestsOf(rows []Traffic, client string) int {
 }
 
 // throttled counts the requests that were told to come again later.
-func throttled(records []lab.AuditRecord) int {
+func throttled(rows []Traffic) int {
 	n := 0
-
-	for _, record := range records {
-		if record.Code == http.StatusTooManyRequests {
-			n++
-		}
+	for _, row := range rows {
+		n += row.Throttled
 	}
 
 	return n

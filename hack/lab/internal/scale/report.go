@@ -71,9 +71,12 @@ type Result struct {
 	RequestsPerNode float64 `json:"requestsPerNode"`
 	BytesPerNode    float64 `json:"bytesPerNode"`
 	// Throttled are the requests of everybody that were told to come again later, in
-	// the audit log, and Rejected those that priority and fairness has turned away.
-	Throttled int `json:"throttled"`
-	Rejected  int `json:"rejected"`
+	// the audit log, FloorThrottled those of the floor. Rejected and FloorRejected are
+	// those that priority and fairness has turned away.
+	Throttled      int `json:"throttled"`
+	FloorThrottled int `json:"floorThrottled"`
+	Rejected       int `json:"rejected"`
+	FloorRejected  int `json:"floorRejected"`
 	// WrongDeletes are those of rebound of pods that were never Failed.
 	WrongDeletes int `json:"wrongDeletes"`
 	// HealthSeconds is how long one attempt of rebound health takes.
@@ -156,9 +159,14 @@ func newResult(floors, waves []wave) Result {
 			}
 		}
 
-		run.Throttled += w.throttled
+		run.Throttled += throttled(w.traffic)
 		run.Rejected += int(w.server.rejections)
 		run.WrongDeletes += w.wrong
+	}
+
+	for _, w := range floors {
+		run.FloorThrottled += throttled(w.traffic)
+		run.FloorRejected += int(w.server.rejections)
 	}
 
 	return run
@@ -193,7 +201,7 @@ func cost(waves []wave) Server {
 func newPeer(w wave) Peer {
 	peer := Peer{
 		Name: w.help, Nodes: w.nodes, Whole: len(w.took), LimitSeconds: peerLimit.Seconds(),
-		Requests: w.requests(), Throttled: w.throttled, Server: cost([]wave{w}),
+		Requests: w.requests(), Throttled: throttled(w.traffic), Server: cost([]wave{w}),
 	}
 
 	// A percentile is known once that share of all nodes is whole.
@@ -266,7 +274,8 @@ func (run *Result) check() []error {
 	}
 
 	if run.Throttled > 0 || run.Rejected > 0 {
-		missed("%d requests were told to come again later, %d turned away", run.Throttled, run.Rejected)
+		missed("%d requests were told to come again later, %d turned away; of the floor %d, and %d",
+			run.Throttled, run.Rejected, run.FloorThrottled, run.FloorRejected)
 	}
 
 	if run.WrongDeletes > 0 {
@@ -310,12 +319,12 @@ func (report *Report) WriteTable(w io.Writer) error {
 		report.KubernetesVersion, report.Processors)
 
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprint(table, "nodes\tfloor p50\tfloor p99\tp50\tp99\tmax\tp99 to floor\trequests\tKiB\t429\tserver CPU\tof floor\thealth\tKiB per watch\t\n")
+	fmt.Fprint(table, "nodes\tfloor p50\tfloor p99\tp50\tp99\tmax\tp99 to floor\trequests\tKiB\t429\tof floor\tserver CPU\tof floor\thealth\tKiB per watch\t\n")
 
 	for _, run := range report.Runs {
-		fmt.Fprintf(table, "%d\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f x\t%.1f\t%.1f\t%d\t%.1f s\t%.1f s\t%.2f s\t%.0f\t\n",
+		fmt.Fprintf(table, "%d\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f x\t%.1f\t%.1f\t%d\t%d\t%.1f s\t%.1f s\t%.2f s\t%.0f\t\n",
 			run.Nodes, run.FloorP50Seconds, run.FloorP99Seconds, run.P50Seconds, run.P99Seconds, run.MaxSeconds,
-			run.P99Seconds/run.FloorP99Seconds, run.RequestsPerNode, run.BytesPerNode/1024, run.Throttled,
+			run.P99Seconds/run.FloorP99Seconds, run.RequestsPerNode, run.BytesPerNode/1024, run.Throttled, run.FloorThrottled,
 			run.Server.CPUSeconds, run.FloorServer.CPUSeconds, run.HealthSeconds, run.WatchBytes/1024)
 	}
 

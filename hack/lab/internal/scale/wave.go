@@ -27,8 +27,6 @@ type wave struct {
 	lasted time.Duration
 	// traffic is what was asked of the API server.
 	traffic []Traffic
-	// throttled are requests that were told to come again later.
-	throttled int
 	// wrong are deletes by rebound of pods that were never Failed.
 	wrong int
 	// server is what the API server says about it.
@@ -83,7 +81,6 @@ func (f *fleet) reboot(ctx context.Context, h help) (wave, error) {
 
 	w.server = after.since(before)
 	w.traffic = traffic(records, f.meter.take())
-	w.throttled = throttled(records)
 
 	for _, record := range records {
 		if record.DeletesPod() && client(record) == lab.ReboundUserAgent && !f.observer.wasFailed(record.Name) {

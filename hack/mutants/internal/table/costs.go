@@ -11,14 +11,25 @@ func costs() []mutation.Row {
 	const (
 		nodeReport = "pkg/controllers/recovery/node_report.go"
 		deletes    = "pkg/controllers/recovery/delete.go"
+		look       = "pkg/controllers/recovery/look.go"
 		plan       = "internal/recovery/plan.go"
 	)
 
 	return []mutation.Row{
 		{
 			Name: "costs/look", Rule: "Deletes that are due together share one look at the Node.",
-			File: deletes, Old: `connection.look(ctx, s.key.node)`, New: `connection.Node(ctx, s.key.node)`,
+			File: look, Old: `if l.current != nil && l.current.number > count {`, New: `if l.current != nil && false {`,
 			Test: "TestDeletesThatAreDueTogetherShareOneLook",
+		},
+		{
+			Name: "costs/old-look", Rule: "A look that began before a pod was seen to be Failed says nothing for its delete.",
+			File: look, Old: `l.current.number > count`, New: `l.current.number >= 0`,
+			Test: "TestALookThatBeganBeforeThePodFailedIsNotShared",
+		},
+		{
+			Name: "costs/retry-look", Rule: "Each try looks anew.",
+			File: deletes, Old: `looks = connection.looks.count()`, New: `looks += 0`,
+			Test: "TestARetryLooksAnew",
 		},
 		{
 			Name: "costs/quick", Rule: "A recovery that nothing holds up is told in three reports.",
