@@ -154,7 +154,7 @@ linked: ## Write again what machined links of what we link (takes Talos from the
 .PHONY: bench
 bench: ## Run every benchmark: of the plans, and of whole recoveries in the lab, beside a plain list and delete
 	go test -run '^$$' -bench . -benchmem $(TESTFLAGS) ./internal/...
-	cd hack/lab && go test -run '^$$' -bench . -benchtime 10x $(TESTFLAGS) ./internal/scale
+	cd hack/lab && go test -run '^$$' -bench . -benchtime 10x $(HOW-hack/lab) $(TESTFLAGS) ./internal/scale
 
 .PHONY: mutants
 mutants: ## Break one rule after the other in a copy, and see its test fail (ONLY='^gate/'); writes build/mutants.json

@@ -208,6 +208,7 @@ func (lab *Lab) servingFlags(port int) []string {
 		"--tls-cert-file=" + lab.path("serving.crt"),
 		"--tls-private-key-file=" + lab.path("serving.key"),
 		"--profiling=false",
+		// internal/scale reads in the log what is said at this level.
 		"--v=2",
 	}
 }

@@ -39,11 +39,11 @@ type cluster struct {
 	reading time.Duration
 	// reports are those that were written to the Node, reporting is how long it takes to write one.
 	reporting time.Duration
-	reports  []specs.NodeReport
-	pods     map[string]core.Pod
-	changed  chan struct{}
-	away     error
-	replaces bool
+	reports   []specs.NodeReport
+	pods      map[string]core.Pod
+	changed   chan struct{}
+	away      error
+	replaces  bool
 
 	// onDelete, if set, is asked before the cluster carries out a delete. It is called without the lock. tried counts the
 	// deletes that came so far.

@@ -59,7 +59,7 @@ func TestAQuickRecoveryIsToldInThreeReports(t *testing.T) {
 		m.recovers()
 		after(time.Hour)
 
-		var phases []specs.Phase
+		phases := make([]specs.Phase, 0, 3)
 		for _, report := range m.cluster.reports {
 			phases = append(phases, report.Phase)
 		}

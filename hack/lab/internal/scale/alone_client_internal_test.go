@@ -44,18 +44,27 @@ func RunClientIfAsked() {
 		return
 	}
 
-	if err := runClient(context.Background(), []byte(text), bufio.NewReader(os.Stdin), os.Stdout); err != nil {
+	lines := make(chan struct{})
+
+	go func() {
+		for scanner := bufio.NewScanner(os.Stdin); scanner.Scan(); {
+			lines <- struct{}{}
+		}
+
+		// Whoever started it is gone, or needs it no longer.
+		os.Exit(0)
+	}()
+
+	if err := runClient(context.Background(), []byte(text), lines, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "client:", err)
 		os.Exit(1)
 	}
-
-	os.Exit(0)
 }
 
 // runClient says with a line of its own when it is up, when the node has recovered,
-// and what is left then. It waits for a line before it goes on, and ends with its
-// input.
-func runClient(ctx context.Context, text []byte, input *bufio.Reader, output io.Writer) error {
+// and then what it took and what is left. It waits for a line before it goes on. It
+// does not return unless it fails.
+func runClient(ctx context.Context, text []byte, lines <-chan struct{}, output io.Writer) error {
 	var task assignment
 
 	if err := json.Unmarshal(text, &task); err != nil {
@@ -90,32 +99,31 @@ func runClient(ctx context.Context, text []byte, input *bufio.Reader, output io.
 	}
 
 	fmt.Fprintln(output)
-
-	if _, err := input.ReadString('\n'); err != nil {
-		return err
-	}
+	<-lines
 
 	if err := run(ctx, n); err != nil {
 		return err
 	}
 
-	if err := json.NewEncoder(output).Encode(usage().since(before)); err != nil {
-		return err
-	}
+	fmt.Fprintln(output)
+	<-lines
 
-	if _, err := input.ReadString('\n'); err != nil {
-		return err
-	}
+	cost := before.cost()
 
+	// What a pool keeps survives one collection.
+	runtime.GC()
 	runtime.GC()
 
-	if err := json.NewEncoder(output).Encode(usage().left(before)); err != nil {
-		return err
+	now := usage()
+	cost.HeapAtRest, cost.GoroutinesAtRest = float64(now.heap)-float64(before.heap), float64(now.goroutines-before.goroutines)
+
+	if err := json.NewEncoder(output).Encode(cost); err != nil {
+		return fmt.Errorf("failed to say what it took: %w", err)
 	}
 
-	_, err := io.Copy(io.Discard, input)
+	<-lines
 
-	return err
+	return nil
 }
 
 // plainly deletes the node's Failed pods.
@@ -160,12 +168,9 @@ func usage() used {
 	return used{cpu: cpu(), allocs: memory.Mallocs, bytes: memory.TotalAlloc, heap: memory.HeapAlloc, goroutines: runtime.NumGoroutine()}
 }
 
-func (u used) since(before used) map[string]any {
-	return map[string]any{"CPU": u.cpu - before.cpu, "Allocs": u.allocs - before.allocs, "Bytes": u.bytes - before.bytes}
-}
+// cost is what was used since.
+func (u used) cost() Cost {
+	now := usage()
 
-func (u used) left(before used) map[string]any {
-	return map[string]any{
-		"HeapAtRest": float64(u.heap) - float64(before.heap), "GoroutinesAtRest": u.goroutines - before.goroutines,
-	}
+	return Cost{CPU: now.cpu - u.cpu, Allocs: float64(now.allocs - u.allocs), Bytes: float64(now.bytes - u.bytes)}
 }

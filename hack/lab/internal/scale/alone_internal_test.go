@@ -16,8 +16,12 @@ import (
 	"os/exec"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+
 	"github.com/talos-rebound/rebound/hack/lab/internal/show"
 	"github.com/talos-rebound/rebound/hack/lab/lab"
+	"github.com/talos-rebound/rebound/pkg/resources/recovery/specs"
 )
 
 // What runs in the process of its own.
@@ -29,20 +33,29 @@ const (
 // aloneMargin is how long the back-offs last when the node comes back.
 const aloneMargin = 10 * time.Second
 
-// Cost is what a client takes for one reboot.
+const (
+	// clientLimit bounds the time from the whole node to the end of the client.
+	clientLimit = 2 * time.Minute
+	// restInterval is how often it is looked whether the client is at rest.
+	restInterval = 50 * time.Millisecond
+)
+
+// Cost is what a client takes for one reboot. Times is how many it is the sum of.
 type Cost struct {
-	CPU time.Duration
-	// Allocs and Bytes are what it has allocated.
+	Times float64
+	// CPU is processor time; Allocs and Bytes are what was allocated.
+	CPU           time.Duration
 	Allocs, Bytes float64
 	// Requests are those in the audit log. WireBytes has handshakes and headers too.
 	Requests, Connections, WireBytes float64
 	// What is left when all is done: of the heap, after a garbage collection, and of
-	// goroutines, as much more than before; of the wire, what passes.
-	HeapAtRest, GoroutinesAtRest, WireBytesAtRest, ConnectionsAtRest float64
+	// goroutines, as much more than before; of the wire, what passes in a while.
+	HeapAtRest, GoroutinesAtRest, WireBytesAtRest float64
 }
 
 // Plus returns the sum.
 func (c Cost) Plus(other Cost) Cost {
+	c.Times += other.Times
 	c.CPU += other.CPU
 	c.Allocs += other.Allocs
 	c.Bytes += other.Bytes
@@ -52,19 +65,8 @@ func (c Cost) Plus(other Cost) Cost {
 	c.HeapAtRest += other.HeapAtRest
 	c.GoroutinesAtRest += other.GoroutinesAtRest
 	c.WireBytesAtRest += other.WireBytesAtRest
-	c.ConnectionsAtRest += other.ConnectionsAtRest
 
 	return c
-}
-
-// Times returns the product.
-func (c Cost) Times(factor float64) Cost {
-	return Cost{
-		CPU: time.Duration(float64(c.CPU) * factor), Allocs: c.Allocs * factor, Bytes: c.Bytes * factor,
-		Requests: c.Requests * factor, Connections: c.Connections * factor, WireBytes: c.WireBytes * factor,
-		HeapAtRest: c.HeapAtRest * factor, GoroutinesAtRest: c.GoroutinesAtRest * factor,
-		WireBytesAtRest: c.WireBytesAtRest * factor, ConnectionsAtRest: c.ConnectionsAtRest * factor,
-	}
 }
 
 // Alone is a node whose client is alone in a process, a new one for each boot.
@@ -135,14 +137,18 @@ func (a *Alone) Reboot(ctx context.Context, client string, rest time.Duration) (
 				return nil
 			}
 
-			defer func() { err = errors.Join(err, process.end()) }()
+			// A client that has nothing to say any more must not be waited for.
+			ctx, cancel := context.WithTimeoutCause(ctx, clientLimit, errors.New("the client did not come to an end"))
+			defer cancel()
+			defer context.AfterFunc(ctx, process.kill)()
+			defer func() { err = errors.Join(err, process.end(), context.Cause(ctx)) }()
 
-			if err = process.hear(&cost); err != nil {
+			if err = process.hear(nil); err != nil {
 				return err
 			}
 
-			if !until(ctx, time.Now().Add(time.Second)) { // what is still under way gets there
-				return context.Cause(ctx)
+			if err = a.awaitRest(ctx, client); err != nil {
+				return err
 			}
 
 			bytes, connections := a.wire.bytes.Load(), a.wire.connections.Load()
@@ -151,15 +157,13 @@ func (a *Alone) Reboot(ctx context.Context, client string, rest time.Duration) (
 				return context.Cause(ctx)
 			}
 
-			left := float64(a.wire.open.Load())
-			more := float64(a.wire.bytes.Load() - bytes)
+			more := a.wire.bytes.Load() - bytes
 
 			if err = process.say(&cost); err != nil {
 				return err
 			}
 
-			cost.WireBytes, cost.Connections = float64(bytes), float64(connections)
-			cost.WireBytesAtRest, cost.ConnectionsAtRest = more, left
+			cost.WireBytes, cost.Connections, cost.WireBytesAtRest = float64(bytes), float64(connections), float64(more)
 
 			return nil
 		},
@@ -172,9 +176,31 @@ func (a *Alone) Reboot(ctx context.Context, client string, rest time.Duration) (
 		return Cost{}, errors.New("the node did not come back")
 	}
 
-	cost.Requests = float64(requestsOf(seen.traffic, client))
+	cost.Times, cost.Requests = 1, float64(requestsOf(seen.traffic, client))
 
 	return cost, nil
+}
+
+// awaitRest waits until the client has no connection any more, and, if it is rebound,
+// until the Node says that it has recovered in this boot.
+func (a *Alone) awaitRest(ctx context.Context, client string) error {
+	n := a.fleet.nodes[0]
+
+	return wait.PollUntilContextCancel(ctx, restInterval, true, func(ctx context.Context) (bool, error) {
+		if client == ReboundClient {
+			object, err := a.fleet.cluster.Client().CoreV1().Nodes().Get(ctx, n.name, metav1.GetOptions{})
+			if err != nil {
+				return false, err
+			}
+
+			report, err := specs.ParseNodeReport(object.Annotations[specs.NodeAnnotation])
+			if err != nil || report.BootID != n.bootID || report.Phase != specs.PhaseRecovered {
+				return false, nil //nolint:nilerr // that of another boot may be there, or none
+			}
+		}
+
+		return a.wire.open.Load() == 0, nil
+	})
 }
 
 // process is this binary, as a client.
@@ -247,6 +273,10 @@ func (p *process) hear(answer any) error {
 	}
 
 	return nil
+}
+
+func (p *process) kill() {
+	p.command.Process.Kill() //nolint:errcheck // it may have ended
 }
 
 // end has the client end, which it does with its input.

@@ -24,13 +24,12 @@ type Backoffs struct{ *backoffs }
 // NewBackoffs returns those of a controller that has just started.
 func NewBackoffs() Backoffs { return Backoffs{newBackoffs()} }
 
-// Deleted and Holds are about the pod of a DaemonSet on a node.
+// Raise enters that the back-off of a DaemonSet on the node was raised.
 func (b Backoffs) Raise(node string, when time.Time) { b.raise(raise{place{node, "cni"}, when}) }
 
 // Holds says whether it will not be deleted then.
 func (b Backoffs) Holds(node string, when time.Time) bool { return b.holds(place{node, "cni"}, when) }
 
-// Peer is a wave of so many nodes without rebound, of which some were whole.
 // ParseRaise returns the DaemonSet and the node of a line of the log.
 func ParseRaise(line string, now time.Time) (daemonSet, node string, when time.Time, err error) {
 	one, _, err := parseRaise(line, now)
@@ -38,6 +37,7 @@ func ParseRaise(line string, now time.Time) (daemonSet, node string, when time.T
 	return one.at.daemonSet, one.at.node, one.when, err
 }
 
+// NewPeer is of a wave of so many nodes without rebound, of which some were whole.
 func NewPeer(nodes int, took ...time.Duration) Peer {
 	return newPeer(wave{help: "a sweep", nodes: nodes, took: took})
 }

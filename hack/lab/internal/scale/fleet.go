@@ -31,6 +31,8 @@ const (
 	settleLimit = 30 * time.Minute
 	// settleInterval is how often that is looked at.
 	settleInterval = time.Second
+	// raiseLimit bounds the time until the first back-off is raised.
+	raiseLimit = time.Minute
 
 	// controlPlaneRate is how many requests in a second controllers and scheduler may
 	// send. With their defaults they would be what everything waits for.
@@ -99,8 +101,8 @@ func startFleet(ctx context.Context, nodes, daemonSets int, spread, margin time.
 
 	f := &fleet{
 		cluster: cluster, daemonSets: daemonSets, spread: spread, margin: margin, say: say,
-		observer: newObserver(daemonSets), backoffs: newBackoffs(),
-		raises: &raises{path: filepath.Join(cluster.Folder(), "log", string(component.ControllerManager)+".log")}, audit: cluster.FollowAudit(), meter: &meter{},
+		observer: newObserver(daemonSets), backoffs: newBackoffs(), audit: cluster.FollowAudit(), meter: &meter{},
+		raises: &raises{path: filepath.Join(cluster.Folder(), "log", string(component.ControllerManager)+".log")},
 	}
 
 	ctx, cancel := context.WithCancel(ctx)
@@ -199,6 +201,8 @@ func (f *fleet) settle(ctx context.Context) error {
 	ticker := time.NewTicker(settleInterval)
 	defer ticker.Stop()
 
+	began := time.Now()
+
 	for {
 		if err := f.enterRaises(); err != nil {
 			return err
@@ -206,6 +210,10 @@ func (f *fleet) settle(ctx context.Context) error {
 
 		if f.heldBack() {
 			return nil
+		}
+
+		if f.raises.found == 0 && time.Since(began) > raiseLimit {
+			return errors.New("kube-controller-manager has not logged a back-off that it raised: the line may have changed, see raises.go")
 		}
 
 		select {

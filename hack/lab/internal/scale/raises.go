@@ -36,6 +36,8 @@ type raises struct {
 	path string
 	// offset is where the next line begins that was not read yet.
 	offset int64
+	// found counts what was ever found.
+	found int
 }
 
 // next returns what has come to the log since it was called last.
@@ -72,6 +74,7 @@ func (r *raises) next() ([]raise, error) {
 		}
 
 		if ok {
+			r.found++
 			found = append(found, one)
 		}
 	}

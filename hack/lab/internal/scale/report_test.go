@@ -31,14 +31,14 @@ func TestCheckNamesTheGoalThatWasMissed(t *testing.T) {
 	require.NoError(t, (&scale.Report{Runs: []scale.Result{good(10), good(1000)}}).Check())
 
 	for want, spoil := range map[string]func(*scale.Result){
-		"1000 nodes: p99 is 4.10 s, and may be 4.00 s, which is 2 times the floor":          func(r *scale.Result) { r.P99Seconds = 4.1 },
-		"1000 nodes: 3 requests were told to come again later, 0 turned away; of the floor 0, and 0":               func(r *scale.Result) { r.Throttled = 3 },
-		"1000 nodes: 0 requests were told to come again later, 2 turned away; of the floor 0, and 0":               func(r *scale.Result) { r.Rejected = 2 },
-		"1000 nodes: rebound has deleted 1 pods that were never Failed":                     func(r *scale.Result) { r.WrongDeletes = 1 },
-		"1000 nodes: an attempt of rebound health takes 10.5 s":                             func(r *scale.Result) { r.HealthSeconds = 10.5 },
-		"1000 nodes: of 1000 reboots 999 ended with a whole node, and 1000 without rebound": func(r *scale.Result) { r.Whole-- },
-		"1000 nodes: of 1000 reboots 1000 ended with a whole node, and 999 without rebound": func(r *scale.Result) { r.FloorWhole-- },
-		"the requests of a node grow with the number of nodes, to the power of 0.15":        func(r *scale.Result) { r.RequestsPerNode = 44 },
+		"1000 nodes: p99 is 4.10 s, and may be 4.00 s, which is 2 times the floor":                   func(r *scale.Result) { r.P99Seconds = 4.1 },
+		"1000 nodes: 3 requests were told to come again later, 0 turned away; of the floor 0, and 0": func(r *scale.Result) { r.Throttled = 3 },
+		"1000 nodes: 0 requests were told to come again later, 2 turned away; of the floor 0, and 0": func(r *scale.Result) { r.Rejected = 2 },
+		"1000 nodes: rebound has deleted 1 pods that were never Failed":                              func(r *scale.Result) { r.WrongDeletes = 1 },
+		"1000 nodes: an attempt of rebound health takes 10.5 s":                                      func(r *scale.Result) { r.HealthSeconds = 10.5 },
+		"1000 nodes: of 1000 reboots 999 ended with a whole node, and 1000 without rebound":          func(r *scale.Result) { r.Whole-- },
+		"1000 nodes: of 1000 reboots 1000 ended with a whole node, and 999 without rebound":          func(r *scale.Result) { r.FloorWhole-- },
+		"the requests of a node grow with the number of nodes, to the power of 0.15":                 func(r *scale.Result) { r.RequestsPerNode = 44 },
 	} {
 		last := good(1000)
 		spoil(&last)

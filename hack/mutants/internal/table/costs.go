@@ -11,6 +11,7 @@ func costs() []mutation.Row {
 	const (
 		nodeReport = "pkg/controllers/recovery/node_report.go"
 		deletes    = "pkg/controllers/recovery/delete.go"
+		session    = "pkg/controllers/recovery/session.go"
 		look       = "pkg/controllers/recovery/look.go"
 		plan       = "internal/recovery/plan.go"
 	)
@@ -40,6 +41,26 @@ func costs() []mutation.Row {
 			Name: "costs/words", Rule: "Words about one phase are reported more and more seldom.",
 			File: nodeReport, Old: `min(2*rep.detailDelay, detailLimit)`, New: `detailInterval`,
 			Test: "TestWordsAboutOnePhaseAreReportedMoreAndMoreSeldom",
+		},
+		{
+			Name: "costs/long", Rule: "A report that took long is followed by fewer words.",
+			File: nodeReport, Old: `max(next, detailFactor*took)`, New: `max(next, 0*took)`,
+			Test: "TestAReportThatTookLongIsFollowedByFewer",
+		},
+		{
+			Name: "costs/busy", Rule: "Nodes that find the API server busy go on at different times.",
+			File: session, Old: `rand.N(busySpread*took)`, New: `rand.N(took/busySpread)`,
+			Test: "TestNodesThatFindTheAPIServerBusySpread",
+		},
+		{
+			Name: "costs/soon", Rule: "A node that is answered soon does not wait.",
+			File: session, Old: `took >= busyTime &&`, New: `took >= 0 &&`,
+			Test: "TestANodeThatIsAnsweredSoonDoesNotWait",
+		},
+		{
+			Name: "costs/events", Rule: "Events are left one after the other.",
+			File: session, Old: `recording: make(chan struct{}, 1),`, New: `recording: make(chan struct{}, 9),`,
+			Test: "TestEventsAreLeftOneAfterTheOther",
 		},
 		{
 			Name: "costs/rest", Rule: "A node that has recovered has no connection.",
