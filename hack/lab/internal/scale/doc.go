@@ -13,6 +13,8 @@
 //
 // A wave is one reboot of all nodes. Before it, the stand-ins reject pods for as
 // long as it takes the DaemonSet controller to back off for a minute and more for
-// every pod, which is taken from the audit log: the controller deletes a pod of a
-// node only when it enters the back-off for the next one.
+// every pod. Which back-offs it raises is taken from its log.
+//
+// Beside the waves there is BenchmarkRecovery: one node, whose client is a process of
+// its own, so that what it takes can be told from what everything else takes.
 package scale
