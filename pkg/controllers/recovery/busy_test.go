@@ -7,6 +7,7 @@ package recovery_test
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -14,18 +15,20 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// Ten nodes boot at the same moment, and each is answered only after a second.
-func TestNodesThatFindTheAPIServerBusySpread(t *testing.T) {
+// waits returns how long each of ten nodes, which boot at the same moment, takes until it watches its pods.
+func waits(t *testing.T, reading time.Duration) []time.Duration {
+	t.Helper()
+
 	var (
 		mu    sync.Mutex
-		waits []time.Duration
+		taken []time.Duration
 	)
 
 	t.Run("nodes", func(t *testing.T) {
 		for i := range 10 {
-			t.Run(fmt.Sprint(i), func(t *testing.T) {
+			t.Run(strconv.Itoa(i), func(t *testing.T) {
 				boot(t, func(m *machine) {
-					m.cluster.reading = time.Second
+					m.cluster.reading = reading
 
 					began := time.Now()
 
@@ -38,15 +41,25 @@ func TestNodesThatFindTheAPIServerBusySpread(t *testing.T) {
 					mu.Lock()
 					defer mu.Unlock()
 
-					waits = append(waits, time.Since(began))
+					taken = append(taken, time.Since(began))
 				})
 			})
 		}
 	})
 
-	assert.GreaterOrEqual(t, slices.Min(waits), time.Second)
-	assert.LessOrEqual(t, slices.Max(waits), 12*time.Second)
-	assert.Greater(t, slices.Max(waits)-slices.Min(waits), time.Second, "they go on together: %v", waits)
+	return taken
+}
+
+func TestNodesThatFindTheAPIServerBusySpread(t *testing.T) {
+	taken := waits(t, time.Second)
+
+	assert.GreaterOrEqual(t, slices.Min(taken), time.Second)
+	assert.LessOrEqual(t, slices.Max(taken), 12*time.Second)
+	assert.Greater(t, slices.Max(taken)-slices.Min(taken), time.Second, "they go on together: %v", taken)
+}
+
+func TestNoNodeWaitsLongForABusyAPIServer(t *testing.T) {
+	assert.LessOrEqual(t, slices.Max(waits(t, 14*time.Second)), 75*time.Second)
 }
 
 func TestANodeThatIsAnsweredSoonDoesNotWait(t *testing.T) {

@@ -30,9 +30,10 @@ const (
 	nodeInterval = 4 * time.Second
 
 	// An API server that takes busyTime for the first answer has too much to do, as when many nodes come back at once. Then the
-	// nodes go on at different times, within as many times that as busySpread says.
+	// nodes go on at different times: within busySpread times what it took, and within busyLimit.
 	busyTime   = 250 * time.Millisecond
 	busySpread = 10
+	busyLimit  = time.Minute
 
 	// steadyTime is how long a connection must have lasted to be followed by another one at once.
 	steadyTime = 30 * time.Second
@@ -247,11 +248,7 @@ func (s *session) awaitRegistration(ctx context.Context, observer Observer) erro
 			// An error of the connection before stays until the pods are known; else it would come and go with every try.
 			s.update(func() { s.link.Node = node })
 
-			if took := time.Since(asked); took >= busyTime && !sleep(ctx, rand.N(busySpread*took)) { //nolint:gosec // it is no secret
-				return context.Cause(ctx)
-			}
-
-			return nil
+			return s.spread(ctx, time.Since(asked))
 		}
 
 		s.update(func() { s.problem, s.link = "", recovery.Link{Node: node} })
@@ -260,6 +257,23 @@ func (s *session) awaitRegistration(ctx context.Context, observer Observer) erro
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// spread gives an API server time that took so long for an answer.
+func (s *session) spread(ctx context.Context, took time.Duration) error {
+	if took < busyTime {
+		return nil
+	}
+
+	delay := rand.N(min(busySpread*took, busyLimit)) //nolint:gosec // it is no secret
+
+	s.logger.Info("the API server is busy", zap.Duration("took", took), zap.Duration("waiting", delay))
+
+	if !sleep(ctx, delay) {
+		return context.Cause(ctx)
+	}
+
+	return nil
 }
 
 // nodeObstacle is what the Node object has against a delete.

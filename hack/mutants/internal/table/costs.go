@@ -49,13 +49,18 @@ func costs() []mutation.Row {
 		},
 		{
 			Name: "costs/busy", Rule: "Nodes that find the API server busy go on at different times.",
-			File: session, Old: `rand.N(busySpread*took)`, New: `rand.N(took/busySpread)`,
+			File: session, Old: `rand.N(min(busySpread*took, busyLimit))`, New: `rand.N(min(took/busySpread, busyLimit))`,
 			Test: "TestNodesThatFindTheAPIServerBusySpread",
 		},
 		{
 			Name: "costs/soon", Rule: "A node that is answered soon does not wait.",
-			File: session, Old: `took >= busyTime &&`, New: `took >= 0 &&`,
+			File: session, Old: `if took < busyTime {`, New: `if took < busyTime/2 {`,
 			Test: "TestANodeThatIsAnsweredSoonDoesNotWait",
+		},
+		{
+			Name: "costs/busy-limit", Rule: "No node waits longer than a minute for that.",
+			File: session, Old: `busyLimit  = time.Minute`, New: `busyLimit  = time.Hour`,
+			Test: "TestNoNodeWaitsLongForABusyAPIServer",
 		},
 		{
 			Name: "costs/events", Rule: "Events are left one after the other.",
