@@ -49,7 +49,6 @@ func (s *session) delete(verdict recovery.Verdict) {
 
 	s.work.Go(func() {
 		result, err := s.tryDelete(connection, pod, looks)
-		ended := s.config.now()
 
 		if result == recovery.ResultDeleted {
 			s.logger.Info("deleted Failed DaemonSet pod",
@@ -65,7 +64,7 @@ func (s *session) delete(verdict recovery.Verdict) {
 
 		if result == recovery.ResultDeleted {
 			// The pod is gone whether or not the event gets through.
-			if err := s.recordDeletion(connection, pod, verdict.Reason, ended); err != nil {
+			if err := s.recordDeletion(connection, pod, verdict.Reason); err != nil {
 				s.logger.Debug("failed to record the delete of a pod", zap.String("pod", pod.Name), zap.String("problem", kube.Describe(err)))
 			}
 		}
@@ -76,8 +75,10 @@ func (s *session) delete(verdict recovery.Verdict) {
 }
 
 // recordDeletion leaves the event of a delete, when those of others are left: nobody waits for it, and deletes go ahead.
-func (s *session) recordDeletion(connection *connected, pod recovery.Pod, reason string, at time.Time) (err error) {
+func (s *session) recordDeletion(connection *connected, pod recovery.Pod, reason string) (err error) {
 	defer recoverTo(&err, s.logger)
+
+	at := s.config.now()
 
 	select {
 	case s.recording <- struct{}{}:

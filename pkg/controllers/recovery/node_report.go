@@ -25,12 +25,14 @@ const (
 
 	// detailInterval and detailLimit bound the same while the phase stays what it is, and only the words change. A recovery is
 	// slow when the API server is busy, as it is when many nodes come back at once: to tell of every step then, every second,
-	// would keep it so (hack/lab, internal/scale). So a report that took long is followed by none for detailFactor times as
-	// long. A new phase does not wait for that, and a recovery that nothing holds up is over before: it takes its settle time
-	// of 12 s and the seconds in which pods start.
+	// would keep it so (hack/lab, internal/scale). A new phase does not wait for that, and a recovery that nothing holds up is
+	// over before: it takes its settle time of 12 s and the seconds in which pods start.
 	detailInterval = 20 * time.Second
-	detailFactor   = 100
-	detailLimit    = 5 * time.Minute
+	detailLimit    = time.Minute
+
+	// A report that took long is followed by no such words for busyFactor times as long, and for busyPause at the most.
+	busyFactor = 100
+	busyPause  = 5 * time.Minute
 )
 
 // Reporter writes to the Node object what the recovery status says.
@@ -185,7 +187,7 @@ func (rep *reporting) holdDetails(samePhase bool, took time.Duration) {
 		next = 2 * rep.detailDelay
 	}
 
-	rep.detailDelay = min(max(next, detailFactor*took), detailLimit)
+	rep.detailDelay = max(min(next, detailLimit), min(busyFactor*took, busyPause))
 	rep.detailsAt = time.Now().Add(rep.detailDelay)
 }
 

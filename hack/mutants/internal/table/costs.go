@@ -39,12 +39,12 @@ func costs() []mutation.Row {
 		},
 		{
 			Name: "costs/words", Rule: "Words about one phase are reported more and more seldom.",
-			File: nodeReport, Old: `min(2*rep.detailDelay, detailLimit)`, New: `detailInterval`,
+			File: nodeReport, Old: `next = 2 * rep.detailDelay`, New: `next = rep.detailDelay`,
 			Test: "TestWordsAboutOnePhaseAreReportedMoreAndMoreSeldom",
 		},
 		{
 			Name: "costs/long", Rule: "A report that took long is followed by fewer words.",
-			File: nodeReport, Old: `max(next, detailFactor*took)`, New: `max(next, 0*took)`,
+			File: nodeReport, Old: `min(busyFactor*took, busyPause)`, New: `min(0*took, busyPause)`,
 			Test: "TestAReportThatTookLongIsFollowedByFewer",
 		},
 		{
