@@ -49,8 +49,12 @@
 //
 //   - Memory: 75 KiB stay in machined after 20 DaemonSets have recovered (go test -v -run LittleMemory
 //     ./pkg/controllers/recovery).
-//   - Requests: 2 in a boot with nothing to recover, 11 to recover three DaemonSets, none afterwards (make demo). Only a
+//   - Requests: 2 in a boot with nothing to recover, 9 to recover three DaemonSets, none afterwards (make demo). Only a
 //     DaemonSet that did not come back keeps the watch open.
+//   - A recovery of five DaemonSets with reports on the Node: 35 ms of CPU (6.3 times as much as to list and delete the pods),
+//     2.7 MiB allocated (5.3 times), 20 requests (3.3 times), 145 KiB on the wire (4.2 times), 17 goroutines and 0.4 MiB at
+//     rest, the COSI runtime included (make bench). A plan for a full node of 110 pods takes 0.13 ms, with 100 earlier
+//     recoveries 0.4 ms.
 //   - Dependencies: no package that machined v1.13.9 does not link already, no text templates, no method looked up by a
 //     name that is not constant. Tests keep it so (internal/archtest). The library also builds and passes its tests with
 //     the modules of the v1.14 line (hack/compat).
