@@ -39,8 +39,7 @@ func TestTheKubeletIsAskedBeforeEveryDelete(t *testing.T) {
 		assert.Contains(t, m.status().Message, "says that the node is shutting down")
 		assert.Empty(t, m.daemonSet("cilium").LastError, "nothing is wrong with the pod")
 
-		m.cluster.onDelete = nil
-		m.cluster.set(func() { m.cluster.shuttingDown = false })
+		m.cluster.set(func() { m.cluster.onDelete, m.cluster.shuttingDown = nil, false })
 		after(5 * time.Second)
 
 		assert.Len(t, m.cluster.deleted(), 1, "the shutdown was cancelled")
@@ -96,17 +95,20 @@ func TestARetryLooksAnew(t *testing.T) {
 		m.up()
 		after(time.Second)
 
-		m.cluster.set(func() { m.cluster.reading = time.Second })
-		first := m.cluster.create("cilium", leftover)
-		m.cluster.onDelete = func(_ context.Context, pod core.Pod) error {
-			if pod.UID == first.UID && m.cluster.tries() == 1 {
-				time.Sleep(500 * time.Millisecond)
+		m.cluster.set(func() {
+			m.cluster.reading = time.Second
+			m.cluster.onDelete = func(context.Context, core.Pod) error {
+				if m.cluster.tries() == 1 {
+					time.Sleep(500 * time.Millisecond)
 
-				return errors.New("etcdserver: request timed out")
+					return errors.New("etcdserver: request timed out")
+				}
+
+				return nil
 			}
+		})
 
-			return nil
-		}
+		first := m.cluster.create("cilium", leftover)
 
 		after(1200 * time.Millisecond)
 		require.Equal(t, 1, m.cluster.tries())
