@@ -44,7 +44,7 @@
 //     every minute.
 //   - internal/scale: many nodes with stand-ins for kubelets, which come back at once.
 //   - internal/playground: the lab that stays up, and orders for it.
-//   - internal/show: what those have in common.
+//   - internal/show: what those have in common; internal/chart: what their plots have.
 //   - internal/history: what a real DaemonSet controller and kubelet do around a
 //     reboot, recorded for the reference model of internal/recovery.
 //   - internal/loopback: free ports. internal/labtest: what tests have in common.

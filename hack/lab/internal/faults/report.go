@@ -7,7 +7,6 @@ package faults
 import (
 	"bytes"
 	_ "embed"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"html/template"
@@ -87,17 +86,7 @@ func (report *Report) Differs(from *Report) error {
 
 // JSON returns the report as faults.json has it.
 func (report *Report) JSON() ([]byte, error) {
-	var text bytes.Buffer
-
-	encoder := json.NewEncoder(&text)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-
-	if err := encoder.Encode(report); err != nil {
-		return nil, fmt.Errorf("failed to encode report: %w", err)
-	}
-
-	return text.Bytes(), nil
+	return show.JSON(report)
 }
 
 //go:embed page.html

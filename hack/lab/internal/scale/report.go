@@ -7,7 +7,6 @@ package scale
 import (
 	"bytes"
 	_ "embed"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"html/template"
@@ -293,17 +292,7 @@ func (run *Result) check() []error {
 func (report *Report) JSON() ([]byte, error) {
 	report.grow()
 
-	var text bytes.Buffer
-
-	encoder := json.NewEncoder(&text)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-
-	if err := encoder.Encode(report); err != nil {
-		return nil, fmt.Errorf("failed to encode report: %w", err)
-	}
-
-	return text.Bytes(), nil
+	return show.JSON(report)
 }
 
 // write writes every form of the report to the folder.

@@ -5,7 +5,9 @@
 package show
 
 import (
+	"bytes"
 	"debug/buildinfo"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -62,6 +64,22 @@ func WriteReport(folder string, report Report, jsonFile, htmlFile string) error 
 	}
 
 	return WriteReports(folder, map[string][]byte{jsonFile: text, htmlFile: page})
+}
+
+// JSON returns a report as scripts read it. Its words are for people, too, so that
+// nothing in them is escaped that need not be.
+func JSON(report any) ([]byte, error) {
+	var text bytes.Buffer
+
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+
+	if err := encoder.Encode(report); err != nil {
+		return nil, fmt.Errorf("failed to encode report: %w", err)
+	}
+
+	return text.Bytes(), nil
 }
 
 // KubernetesVersion is the version of Kubernetes that labs run.

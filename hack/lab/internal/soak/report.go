@@ -5,8 +5,6 @@
 package soak
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -105,17 +103,12 @@ func (report *Report) Check() error {
 
 // write writes the report to the folder.
 func (report *Report) write(folder string) error {
-	var text bytes.Buffer
-
-	encoder := json.NewEncoder(&text)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-
-	if err := encoder.Encode(report); err != nil {
-		return fmt.Errorf("failed to encode report: %w", err)
+	text, err := show.JSON(report)
+	if err != nil {
+		return err
 	}
 
-	return show.WriteReports(folder, map[string][]byte{jsonFile: text.Bytes()})
+	return show.WriteReports(folder, map[string][]byte{jsonFile: text})
 }
 
 // WriteTable writes the report for a terminal.
